@@ -34,6 +34,7 @@ pub use step::{Field, Flag, Role, STEP_BYTES, STEP_LAYOUT, StepCore};
 #[allow(
     clippy::all,
     clippy::use_self,
+    clippy::unwrap_used,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::undocumented_unsafe_blocks,
