@@ -167,8 +167,6 @@ macro_rules! fields {
             }
 
             fn read(self, step: &StepCore) -> f64 {
-                #[expect(clippy::cast_precision_loss, clippy::cast_lossless, clippy::allow_attributes,
-                    reason = "for display and arithmetic, where 53 bits suffice")]
                 match self { $(Self::$variant => step.$name as f64,)* }
             }
         }
