@@ -6,3 +6,12 @@
 
 /// The words everyone shares: steps, readings, batches, events, identity.
 pub mod schema;
+
+/// The few operating-system and memory-model calls we make ourselves.
+pub mod platform;
+
+/// Moves records between two threads without locks, allocation or waiting.
+pub mod ring;
+
+/// Holds the latest value of everything: wait-free writer, bounded reader.
+pub mod newest;
