@@ -15,3 +15,6 @@ pub mod ring;
 
 /// Holds the latest value of everything: wait-free writer, bounded reader.
 pub mod newest;
+
+/// Carries named byte batches and knows nothing about what is inside.
+pub mod transports;

@@ -33,7 +33,10 @@ pub const fn cell_words(value_words: usize) -> usize {
 pub fn write(cell: &[AtomicU64], value: &[u64]) {
     assert_eq!(cell.len(), cell_words(value.len()), "a cell of this value's size");
     let finished = cell[0].load(Ordering::Relaxed) / 2;
-    cell[0].store(2 * finished + 1, Ordering::Relaxed);
+    // Release, since a reader that loads this odd number believes the copy
+    // finished before it: a relaxed store would not carry [write done] on
+    // (Miri tears a value here without it; x86 pays nothing for it).
+    cell[0].store(2 * finished + 1, Ordering::Release);
     // [write begun] pairs with [copy done]: whoever copied a word stored below
     // also sees that a write is under way.
     #[cfg(not(seeded_bug))]
@@ -57,7 +60,7 @@ pub fn write(cell: &[AtomicU64], value: &[u64]) {
 pub fn read(cell: LoadOnly<'_>, into: &mut [u64]) -> Option<u64> {
     assert_eq!(cell.len(), cell_words(into.len()), "a cell of this value's size");
     for _ in 0..TRIES_MAX {
-        // [write done] pairs with the last store in `write`.
+        // [write done] pairs with the stores of this word in `write`.
         let finished = cell.load(0, Ordering::Acquire) / 2;
         if finished == 0 {
             return None;

@@ -25,8 +25,17 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// Miri runs few cases, and without files to keep failures in.
+fn config() -> ProptestConfig {
+    if cfg!(miri) {
+        ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() }
+    } else {
+        ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+    #![proptest_config(config())]
     #[test]
     fn the_ring_is_a_bounded_queue_that_refuses_and_counts(acts in prop::collection::vec(act(), 0..200)) {
         let (mut writer, mut reader) = ring::<u64>(4);

@@ -183,6 +183,13 @@ impl<'a> BatchView<'a> {
         self.batch.node_name().map(super::bounded_name)
     }
 
+    /// In an answer: how long its request was held before it was published,
+    /// ns.
+    #[must_use]
+    pub fn held_ns(&self) -> u64 {
+        self.batch.held_ns()
+    }
+
     /// The engines that the batch names.
     pub fn engines(&self) -> impl Iterator<Item = Engine> + 'a {
         self.batch.engines().into_iter().flatten().map(|engine| Engine {
@@ -288,6 +295,8 @@ pub struct Tables<'a> {
     pub steps: &'a [StepCore],
     /// Newest readings, in a snapshot's answer.
     pub readings: &'a [Reading],
+    /// In an answer: how long its request was held before it was published.
+    pub held_ns: u64,
 }
 
 impl BatchWriter {
@@ -321,6 +330,7 @@ impl BatchWriter {
             devices,
             events,
             verdicts,
+            held_ns: tables.held_ns,
         };
         let batch = wire::Batch::create(builder, &args);
         wire::finish_batch_buffer(builder, batch);

@@ -3098,6 +3098,7 @@ impl<'a> Batch<'a> {
   pub const VT_DEVICES: ::flatbuffers::VOffsetT = 14;
   pub const VT_EVENTS: ::flatbuffers::VOffsetT = 16;
   pub const VT_VERDICTS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_HELD_NS: ::flatbuffers::VOffsetT = 20;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3109,6 +3110,7 @@ impl<'a> Batch<'a> {
     args: &'args BatchArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Batch<'bldr>> {
     let mut builder = BatchBuilder::new(_fbb);
+    builder.add_held_ns(args.held_ns);
     if let Some(x) = args.verdicts { builder.add_verdicts(x); }
     if let Some(x) = args.events { builder.add_events(x); }
     if let Some(x) = args.devices { builder.add_devices(x); }
@@ -3177,6 +3179,13 @@ impl<'a> Batch<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Verdict>>>>(Batch::VT_VERDICTS, None)}
   }
+  #[inline]
+  pub fn held_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Batch::VT_HELD_NS, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Batch<'_> {
@@ -3193,6 +3202,7 @@ impl ::flatbuffers::Verifiable for Batch<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Device>>>>("devices", Self::VT_DEVICES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Event>>>>("events", Self::VT_EVENTS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Verdict>>>>("verdicts", Self::VT_VERDICTS, false)?
+     .visit_field::<u64>("held_ns", Self::VT_HELD_NS, false)?
      .finish();
     Ok(())
   }
@@ -3206,6 +3216,7 @@ pub struct BatchArgs<'a> {
     pub devices: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Device<'a>>>>>,
     pub events: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
     pub verdicts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Verdict<'a>>>>>,
+    pub held_ns: u64,
 }
 impl<'a> Default for BatchArgs<'a> {
   #[inline]
@@ -3219,6 +3230,7 @@ impl<'a> Default for BatchArgs<'a> {
       devices: None,
       events: None,
       verdicts: None,
+      held_ns: 0,
     }
   }
 }
@@ -3261,6 +3273,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Batch::VT_VERDICTS, verdicts);
   }
   #[inline]
+  pub fn add_held_ns(&mut self, held_ns: u64) {
+    self.fbb_.push_slot::<u64>(Batch::VT_HELD_NS, held_ns, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BatchBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     BatchBuilder {
@@ -3287,6 +3303,7 @@ impl ::core::fmt::Debug for Batch<'_> {
       ds.field("devices", &self.devices());
       ds.field("events", &self.events());
       ds.field("verdicts", &self.verdicts());
+      ds.field("held_ns", &self.held_ns());
       ds.finish()
   }
 }
