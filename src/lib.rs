@@ -17,4 +17,10 @@ pub mod ring;
 pub mod newest;
 
 /// Carries named byte batches and knows nothing about what is inside.
+#[cfg(not(loom))]
 pub mod transports;
+
+/// Each folder turns one source into facts on its own thread; it never judges
+/// them.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod samplers;

@@ -10,12 +10,16 @@
 
 pub mod cell;
 #[cfg(not(loom))]
+mod names;
+#[cfg(not(loom))]
 mod readings;
 #[cfg(not(loom))]
 mod steps;
 #[cfg(not(loom))]
 mod table;
 
+#[cfg(not(loom))]
+pub use names::{DEVICES_MAX, ENGINES_MAX, Names};
 #[cfg(not(loom))]
 pub use readings::{NewestReading, ReadingCell, ReadingTable, ReadingTableView};
 #[cfg(not(loom))]

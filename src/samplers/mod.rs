@@ -1,0 +1,144 @@
+//! Each folder turns one source into facts on its own thread; it never judges
+//! them.
+//!
+//! A sampler owns its name, settings and documentation in its [`Entry`]; the
+//! list [`ALL`] is the only place that knows them together. Opening answers
+//! *not here*, *ready* or *failed because*; the engine prints one line per
+//! entry and goes on. A sampler refuses to wait for anything but its source:
+//! what it puts into its [`Outlet`] is stored or counted as lost.
+
+mod outlet;
+mod run;
+
+use std::path::PathBuf;
+
+use crate::newest::{Names, ReadingTable, StepTable};
+use crate::platform::clock;
+use crate::platform::thread::Stop;
+use crate::schema::MetricId;
+
+pub use outlet::{EventOutlet, Losses, Outlet, OutletParts};
+pub use run::{Progress, start};
+
+/// Every sampler, in the order in which they start.
+pub const ALL: &[&Entry] = &[];
+
+/// Turns one source into facts.
+pub trait Sampler: Send {
+    /// Reads the source once and puts what it says into `outlet`, whose
+    /// publishing the caller does.
+    fn tick(&mut self, now_ns: u64, outlet: &mut Outlet);
+
+    /// Waits for the next tick, due at `due_ns`. A sampler whose source can
+    /// wake it returns early.
+    fn wait(&mut self, due_ns: u64, stop: &Stop) -> Woken {
+        wait_until(due_ns, stop);
+        Woken::Due
+    }
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// The next tick is due.
+    Due,
+    /// The source has something.
+    Early,
+}
+
+/// What the family knows of a sampler.
+#[derive(Debug)]
+pub struct Entry {
+    /// Lower-case, stable; its table in the configuration is `samplers.<name>`.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// What it reads: files, sockets, interfaces.
+    pub source: &'static str,
+    /// Default period, ms.
+    pub period_ms: u64,
+    /// The readings it can give; steps and events are said in `summary`.
+    pub metrics: &'static [MetricId],
+    /// Its own settings, beyond `enabled`, `period_ms` and `cpu`.
+    pub settings: &'static [Setting],
+    /// Checks its own settings and opens its source.
+    pub open: fn(&Context, &Settings) -> Opened,
+}
+
+/// One setting of a sampler: key, default as TOML, and a sentence.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key within the sampler's table.
+    pub key: &'static str,
+    /// The default, as it would stand in the file.
+    pub default: &'static str,
+    /// One sentence, with the unit and the allowed values.
+    pub help: &'static str,
+    /// Whether a value is allowed; the error is a sentence that names the
+    /// allowed values.
+    pub check: fn(&str) -> Result<(), String>,
+}
+
+/// A sampler's own settings, checked: every key of its entry with its value as
+/// TOML text without quotes.
+#[derive(Debug, Clone, Default)]
+pub struct Settings(Vec<(&'static str, String)>);
+
+impl Settings {
+    /// Settings from pairs.
+    #[must_use]
+    pub fn new(pairs: Vec<(&'static str, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// The value of `key`; empty where there is no such key.
+    #[must_use]
+    pub fn text(&self, key: &str) -> &str {
+        self.0.iter().find(|(known, _)| *known == key).map_or("", |(_, value)| value)
+    }
+
+    /// The value of `key` as a number; 0 where it is none.
+    #[must_use]
+    pub fn number(&self, key: &str) -> u64 {
+        self.text(key).replace('_', "").parse().unwrap_or(0)
+    }
+}
+
+/// What a sampler may use besides its outlet.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where the host's `/proc` and `/sys` are found; `/` unless in a
+    /// container.
+    pub host_root: PathBuf,
+    /// Where sockets live.
+    pub run_dir: PathBuf,
+    /// Engines and devices by name.
+    pub names: Names,
+    /// The newest steps, for those who hand them out.
+    pub steps: StepTable,
+    /// The newest readings, for those who hand them out.
+    pub readings: ReadingTable,
+}
+
+/// The answer of [`Entry::open`].
+pub enum Opened {
+    /// The source does not exist on this machine.
+    NotHere(String),
+    /// It can be read.
+    Ready(Box<dyn Sampler>),
+    /// It exists and cannot be read: why, and what to do.
+    Failed(String),
+}
+
+/// Sleeps until `due_ns`, looking at `stop` at least ten times a second so
+/// that an agent with slow samplers still leaves at once.
+pub fn wait_until(due_ns: u64, stop: &Stop) {
+    const LOOK_NS: u64 = clock::SECOND_NS / 10;
+    loop {
+        let now_ns = clock::monotonic_ns();
+        if now_ns >= due_ns || stop.is_raised() {
+            return;
+        }
+        clock::sleep_until(due_ns.min(now_ns + LOOK_NS));
+    }
+}

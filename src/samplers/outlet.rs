@@ -1,0 +1,203 @@
+//! Where a sampler puts its facts: the ring for those who need every one, the
+//! newest values for those who need the last.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use crate::newest::{Names, NewestStep, RankKey, ReadingCell, ReadingTable, StepTable, StepWriter};
+use crate::platform::atomic::{AtomicU64, Ordering};
+use crate::platform::clock;
+use crate::platform::doorbell::Ringer;
+use crate::ring;
+use crate::schema::{Engine, Event, EventKind, MetricId, Reading, Severity, StepCore};
+
+/// A sampler's way out. Storing a step or a reading allocates nothing once its
+/// rank or device is known, never waits and makes no system call.
+#[derive(Debug)]
+pub struct Outlet {
+    source: &'static str,
+    steps: ring::Writer<StepCore>,
+    readings: ring::Writer<Reading>,
+    step_cells: StepWriter,
+    reading_table: ReadingTable,
+    reading_cells: HashMap<(u32, u16), ReadingCell>,
+    names: Names,
+    events: EventOutlet,
+    drain: Ringer,
+    losses: Arc<Losses>,
+}
+
+/// What a sampler could not put anywhere, by reason.
+#[derive(Debug, Default)]
+pub struct Losses {
+    /// Steps whose rank found no cell in the newest table.
+    pub ranks_refused: AtomicU64,
+    /// Readings whose metric found no cell in the newest table.
+    pub readings_refused: AtomicU64,
+}
+
+/// Where events go: a bounded channel to the journal.
+#[derive(Debug, Clone)]
+pub struct EventOutlet {
+    events: Sender<Event>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The parts an [`Outlet`] is made of.
+#[derive(Debug)]
+pub struct OutletParts {
+    /// The ring of steps.
+    pub steps: ring::Writer<StepCore>,
+    /// The ring of readings.
+    pub readings: ring::Writer<Reading>,
+    /// The newest steps.
+    pub step_table: StepTable,
+    /// The newest readings.
+    pub reading_table: ReadingTable,
+    /// Engines and devices by name.
+    pub names: Names,
+    /// Where events go.
+    pub events: EventOutlet,
+    /// Wakes the drain.
+    pub drain: Ringer,
+}
+
+impl EventOutlet {
+    /// An outlet into `events`; what does not fit is dropped and counted.
+    #[must_use]
+    pub fn new(events: Sender<Event>) -> Self {
+        Self { events, dropped: Arc::default() }
+    }
+
+    /// States a fact. Never waits.
+    pub fn state(&self, event: Event) {
+        match self.events.try_send(event) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Events lost since the channel was full.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Outlet {
+    /// The outlet of the sampler named `source`.
+    #[must_use]
+    pub fn new(source: &'static str, parts: OutletParts) -> Self {
+        Self {
+            source,
+            steps: parts.steps,
+            readings: parts.readings,
+            step_cells: parts.step_table.writer(),
+            reading_table: parts.reading_table,
+            reading_cells: HashMap::new(),
+            names: parts.names,
+            events: parts.events,
+            drain: parts.drain,
+            losses: Arc::default(),
+        }
+    }
+
+    /// Puts a rank's step into the ring and its newest cell.
+    pub fn step(&mut self, newest: &NewestStep) {
+        self.steps.push(&newest.step);
+        self.step_newest(newest);
+    }
+
+    /// Puts a rank's step into its newest cell only: for a state of the rank
+    /// that is no step of its producer.
+    pub fn step_newest(&mut self, newest: &NewestStep) {
+        if self.step_cells.write(newest).is_none() {
+            self.losses.ranks_refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Empties a rank's newest cell.
+    pub fn forget_rank(&mut self, key: &RankKey) {
+        self.step_cells.forget(key);
+    }
+
+    /// Puts a value into the ring and its newest cell.
+    pub fn reading(&mut self, device: u32, metric: MetricId, time_ns: u64, value: f64) {
+        let reading = Reading::new(device, metric, time_ns, value);
+        self.readings.push(&reading);
+        let key = (device, reading.metric);
+        if let Some(cell) = self.reading_cells.get_mut(&key) {
+            cell.write(&reading);
+            return;
+        }
+        match self.reading_table.cell() {
+            Some(mut cell) => {
+                cell.write(&reading);
+                self.reading_cells.insert(key, cell);
+            }
+            None => {
+                self.losses.readings_refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A value that can no longer be had: its series ends.
+    pub fn forget_reading(&mut self, device: u32, metric: MetricId) {
+        self.reading_cells.remove(&(device, metric as u16));
+    }
+
+    /// The index of a device, registering it when first seen.
+    pub fn device(&mut self, kind: &'static str, name: &str) -> Option<u32> {
+        self.names.device(kind, name)
+    }
+
+    /// A device that is gone, with all its readings.
+    pub fn forget_device(&mut self, device: u32) {
+        self.reading_cells.retain(|(owner, _), _| *owner != device);
+        self.names.forget_device(device);
+    }
+
+    /// Names an engine.
+    pub fn engine(&mut self, engine: Engine) {
+        self.names.put_engine(engine);
+    }
+
+    /// Forgets an engine's name.
+    pub fn forget_engine(&mut self, instance: u64, incarnation: u64) {
+        self.names.forget_engine(instance, incarnation);
+    }
+
+    /// States a fact.
+    pub fn event(&mut self, kind: EventKind, severity: Severity, subject: &str, text: String) {
+        self.events.state(Event {
+            id: 0,
+            kind,
+            severity,
+            wall_ns: clock::wall_ns(),
+            monotonic_ns: clock::monotonic_ns(),
+            source: self.source.to_owned(),
+            subject: subject.to_owned(),
+            text,
+        });
+    }
+
+    /// Shows everything put in so far to the drain, and wakes it if it
+    /// sleeps. Once a round, not once a record.
+    pub fn publish(&mut self) {
+        let steps = self.steps.publish();
+        let readings = self.readings.publish();
+        if steps || readings {
+            self.drain.ring();
+        }
+    }
+
+    /// What could not be put anywhere.
+    #[must_use]
+    pub fn losses(&self) -> Arc<Losses> {
+        Arc::clone(&self.losses)
+    }
+}
