@@ -24,3 +24,8 @@ pub mod transports;
 /// them.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod samplers;
+
+/// Drains rings into batches, counts loss, hands each batch once to each
+/// taker.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod pipeline;
