@@ -29,3 +29,7 @@ pub mod samplers;
 /// taker.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod pipeline;
+
+/// Turns text into a plan that cannot be wrong.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod config;
