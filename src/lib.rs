@@ -6,3 +6,7 @@
 
 /// The words everyone shares: steps, readings, batches, events, identity.
 pub mod schema;
+
+/// What must not be lost: kept until acknowledged.
+#[cfg(feature = "agent")]
+pub mod journal;
