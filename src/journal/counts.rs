@@ -2,8 +2,6 @@
 
 use super::JournalError;
 use super::held::PRIORITIES;
-#[cfg(doc)]
-use crate::schema::Severity;
 
 /// What went in and where it went. `recovered + appended` is always
 /// `held + acknowledged + dropped`.
@@ -17,7 +15,7 @@ pub struct Counts {
     pub held: u64,
     /// Entries acknowledged.
     pub acknowledged: u64,
-    /// Entries that gave way, by [`Severity`] as a number. A critical one is
+    /// Entries that gave way, by [`Severity`](crate::schema::Severity) as a number. A critical one is
     /// among them only if it was found in the file of a larger journal.
     pub dropped: [u64; PRIORITIES],
     /// Entries and named values refused since nothing gave way to them.

@@ -24,36 +24,22 @@ use super::limits::SEGMENT_BYTES_MAX;
 pub(super) struct Disk {
     directory: PathBuf,
     directory_fd: OwnedFd,
-    /// Holds the lock as long as it is open.
-    _lock: OwnedFd,
+    _lock: Lock,
     file: Option<File>,
 }
 
 impl Disk {
     /// Makes, opens and locks the directory.
     pub(super) fn open(directory: &Path) -> Result<Self, JournalError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|source| failed("make the directory", directory, source))?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory_fd = open(directory, flags, Mode::empty())
+        make(directory)?;
+        let directory_fd = open(directory, DIRECTORY_FLAGS, Mode::empty())
             .map_err(|errno| failed("open the directory", directory, errno.into()))?;
-        let lock = openat(&directory_fd, LOCK, FLAGS | OFlags::CREATE, MODE)
-            .map_err(|errno| failed("open the lock", &directory.join(LOCK), errno.into()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(JournalError::Busy { directory: directory.into() });
-            }
-            Err(errno) => return Err(failed("lock", &directory.join(LOCK), errno.into())),
-        }
+        let lock = Lock::take(&directory_fd, directory)?;
         Ok(Self { directory: directory.into(), directory_fd, _lock: lock, file: None })
     }
 
-    /// Opens the file and reads it whole; `None` where there is none. More
-    /// than `SEGMENT_BYTES_MAX` bytes are not read: no journal is so long.
+    /// Opens the file and reads it whole; `None` where there is none. Of a
+    /// longer file than any journal's, one byte more than that is read.
     pub(super) fn read(&mut self) -> Result<Option<Vec<u8>>, JournalError> {
         let fd = match openat(&self.directory_fd, FILE, FLAGS, Mode::empty()) {
             Ok(fd) => fd,
@@ -67,7 +53,7 @@ impl Disk {
         let file = File::from(fd);
         let mut bytes = Vec::new();
         (&file)
-            .take(u64::from(SEGMENT_BYTES_MAX))
+            .take(u64::from(SEGMENT_BYTES_MAX) + 1)
             .read_to_end(&mut bytes)
             .map_err(|source| failed("read", &self.path(), source))?;
         self.file = Some(file);
@@ -151,6 +137,32 @@ impl Disk {
     }
 }
 
+/// The lock that makes the directory one agent's own.
+#[derive(Debug)]
+struct Lock(OwnedFd);
+
+impl Lock {
+    fn take(directory_fd: &OwnedFd, directory: &Path) -> Result<Self, JournalError> {
+        let path = directory.join(LOCK);
+        let lock = openat(directory_fd, LOCK, FLAGS | OFlags::CREATE, MODE)
+            .map_err(|errno| failed("open", &path, errno.into()))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(lock)),
+            Err(Errno::WOULDBLOCK) => Err(JournalError::Busy { directory: directory.into() }),
+            Err(errno) => Err(failed("lock", &path, errno.into())),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a child between its fork and its exec has a copy
+    /// of the descriptor and would keep the lock for that long.
+    fn drop(&mut self) {
+        // What can't be unlocked is unlocked by the close that follows.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Why records could not be appended.
 #[derive(Debug)]
 pub(super) enum AppendError {
@@ -159,6 +171,25 @@ pub(super) enum AppendError {
     /// The kernel may have thrown written bytes away and count them as clean:
     /// this file is not believed any more.
     Unsound(JournalError),
+}
+
+/// Makes the directory, and its name durable: a file in a directory that a
+/// crash takes away was not accepted.
+fn make(directory: &Path) -> Result<(), JournalError> {
+    let missing = directory.ancestors().take_while(|ancestor| !ancestor.exists()).count();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|source| failed("make the directory", directory, source))?;
+    for parent in directory.ancestors().skip(1).take(missing.max(1)) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // Who may not read the parent did not make this directory in it.
+        let Ok(parent_fd) = open(parent, DIRECTORY_FLAGS, Mode::empty()) else { continue };
+        rustix::fs::fsync(parent_fd)
+            .map_err(|errno| failed("sync the directory", parent, errno.into()))?;
+    }
+    Ok(())
 }
 
 fn same(one: Result<Stat, Errno>, other: Result<Stat, Errno>) -> bool {
@@ -178,9 +209,10 @@ pub(super) const FILE: &str = "journal";
 pub(super) const REPLACEMENT: &str = "journal.new";
 /// A file that could not be used.
 pub(super) const ASIDE: &str = "journal.aside";
-/// The file whose lock makes the directory one agent's own.
+/// The file that is locked; its content is nothing.
 const LOCK: &str = "journal.lock";
 /// `NONBLOCK` so that a planted pipe cannot hold the open.
 const FLAGS: OFlags =
     OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);

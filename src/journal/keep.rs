@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::counts::{Counts, Recovered};
 use super::disk::{AppendError, Disk, FILE};
 use super::held::{Held, NamedKind};
+use super::limits::SEGMENT_BYTES_MAX;
 use super::record::{Record, RecordKind, SEQUENCE_END};
 use super::replay::Replayed;
 use super::segment::{Parsed, SegmentHeader, Unreadable, parse};
@@ -244,7 +245,9 @@ impl Journal {
             self.was_read = true;
             return Ok(disk);
         };
-        match parse(&bytes) {
+        let overlong = bytes.len() > SEGMENT_BYTES_MAX as usize;
+        let parsed = if overlong { Err(Unreadable::Header) } else { parse(&bytes) };
+        match parsed {
             Ok(parsed) => self.absorb(&parsed),
             Err(Unreadable::Layout(layout)) => {
                 return Err(JournalError::Layout { path: self.directory.join(FILE), layout });
@@ -328,7 +331,7 @@ impl Journal {
         for record in self.held.records() {
             record.encode(salt, bytes.len() as u64, &mut bytes);
         }
-        assert!(bytes.len() <= self.limits.segment_bytes as usize / 2, "half stays free");
+        debug_assert!(bytes.len() <= self.limits.segment_bytes as usize / 2, "half stays free");
         disk.replace(&bytes)?;
         self.next = NextSync::Append;
         self.salt = salt;

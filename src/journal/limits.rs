@@ -100,7 +100,7 @@ pub enum Refused {
 pub enum JournalError {
     /// The limits contradict each other.
     #[error(
-        "{limits:?} leave no room for two entries: make segment_bytes (at most 64 MiB) more than \
+        "{limits:?} leave no room for two entries: make segment_bytes (at most 16 MiB) more than \
          twice named_bytes_max and four times payload_bytes_max (at most 1 MiB)"
     )]
     Limits {
@@ -148,5 +148,6 @@ fn remedy(source: &io::Error) -> &'static str {
     }
 }
 
-/// Largest file, bytes: what is read at start and rewritten at once.
-pub(super) const SEGMENT_BYTES_MAX: u32 = 64 << 20;
+/// Largest file, bytes. A file is read whole at start, where the smallest
+/// records take three times their bytes; a longer one is set aside.
+pub(super) const SEGMENT_BYTES_MAX: u32 = 16 << 20;

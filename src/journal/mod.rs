@@ -3,9 +3,9 @@
 //! A broker's acknowledgement may precede its disk by minutes and an outage
 //! may outlast the agent, so events and verdicts wait here: in memory, with a
 //! copy in one small file of checksummed records. *Accepted* means that
-//! [`Journal::sync`] returned; it then survives the process and the machine.
+//! `Journal::sync` returned; it then survives the process and the machine.
 //!
-//! The room refuses to be a general queue. It holds at most what [`Limits`]
+//! The room refuses to be a general queue. It holds at most what `Limits`
 //! say and counts what gave way; it has no thread and no clock, so its user
 //! decides how often to sync and how soon to try a failed disk again; it
 //! doesn't look inside a payload.
@@ -29,9 +29,11 @@ pub use segment::{Parsed, SegmentHeader, Unreadable, parse};
 
 use crate::schema::Severity;
 
-/// The number of an entry. Numbers grow, and none is used twice in the life of
-/// a journal's file; only what is taken before the file could be read starts
-/// at one again.
+/// The number of an entry. Numbers grow. One that was accepted is never handed
+/// out again in the life of the journal's file; one that a crash took before
+/// it was accepted may be, so nothing outside should name an entry by its
+/// number before a sync. What is taken while the file can't be read yet counts
+/// from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u64);
 

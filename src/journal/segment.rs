@@ -31,7 +31,7 @@ pub struct Parsed<'a> {
 /// Why bytes are not a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Neither copy of the header is whole.
+    /// Neither copy of the header is whole, or what it says cannot be.
     Header,
     /// Written by a later version, with this layout.
     Layout(u32),
