@@ -30,6 +30,10 @@ pub mod samplers;
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod pipeline;
 
+/// Keeps what was accepted until it is acknowledged or superseded.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod journal;
+
 /// Turns text into a plan that cannot be wrong.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;
