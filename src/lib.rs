@@ -37,3 +37,11 @@ pub mod journal;
 /// Turns text into a plan that cannot be wrong.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;
+
+/// The only place that connects rooms, starts and stops.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod engine;
+
+/// One file per verb; results into text and exit codes.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod cli;

@@ -1,3 +1,7 @@
 //! The `eagle-eye` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    eagle_eye::cli::main()
+}

@@ -87,8 +87,8 @@ const SETTINGS: &[Setting] = &[
     Setting {
         key: "journal.bytes",
         default: "8388608",
-        help: "Most bytes of the journal on disk, 1048576 to 1073741824.",
-        check: |v| number(v, 1 << 20, 1 << 30),
+        help: "Most bytes of the journal on disk, 1048576 to 33554432.",
+        check: |v| number(v, 1 << 20, 1 << 25),
     },
     Setting {
         key: "nats.urls",

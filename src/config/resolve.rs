@@ -176,16 +176,12 @@ fn text_of(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The setting whose last word is the same, or that differs in one letter.
+/// The setting that looks most like `key`, if any does.
 fn nearest<'a>(key: &str, known: &'a [SettingDoc]) -> Option<&'a str> {
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let near = |a: &str, b: &str| {
-        let differ = a.bytes().zip(b.bytes()).filter(|(a, b)| a != b).count();
-        differ + a.len().abs_diff(b.len()) <= 2
-    };
-    let same_word = known.iter().find(|setting| last(&setting.key) == last(key));
-    let close = || known.iter().find(|setting| near(&setting.key, key));
-    same_word.or_else(close).map(|setting| setting.key.as_str())
+    const LIKENESS_LEAST: f64 = 0.85;
+    let likeness = |setting: &SettingDoc| strsim::jaro_winkler(&setting.key, key);
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(nearest) >= LIKENESS_LEAST).then_some(nearest.key.as_str())
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub struct Entry {
     pub source: &'static str,
     /// Default period, ms.
     pub period_ms: u64,
+    /// Whether it gives steps.
+    pub steps: bool,
     /// The readings it can give; steps and events are said in `summary`.
     pub metrics: &'static [MetricId],
     /// Its own settings, beyond `enabled`, `period_ms` and `cpu`.

@@ -1,0 +1,66 @@
+//! One file per verb; results into text and exit codes.
+//!
+//! Exit codes: 0 fine, 1 found trouble, 2 wrong usage or configuration.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line is where text goes out"
+)]
+
+mod check;
+mod list;
+mod run;
+mod shared;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Found trouble: a configuration mistake, a port in use, a bad link.
+const TROUBLE: u8 = 1;
+
+/// Wrong usage or configuration.
+const USAGE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "eagle-eye",
+    version,
+    about = "An observability engine for AI inference: engine load to routers in milliseconds, \
+             hardware faults found and explained.",
+    after_help = "Without a verb, `run` is meant. Every setting: eagle-eye check --print-default",
+    propagate_version = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the agent: sample this node, find its engines, tell routers.
+    Run(run::Arguments),
+    /// List the samplers or the metrics of this build.
+    List(list::Arguments),
+    /// Check a configuration, or print the default one.
+    Check(check::Arguments),
+}
+
+/// Parses the command line, does what it says, and answers with an exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let code = match arguments.verb.unwrap_or_else(|| Verb::Run(run::Arguments::default())) {
+        Verb::Run(arguments) => run::main(&arguments),
+        Verb::List(arguments) => list::main(&arguments),
+        Verb::Check(arguments) => check::main(&arguments),
+    };
+    ExitCode::from(code)
+}
+
+/// Prints a line; a reader that went away (as `head` does) is no error.
+fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,69 @@
+//! Flags that several verbs share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{Layers, Mistakes, Plan};
+
+/// Where settings come from.
+#[derive(Debug, Default, Args)]
+pub(super) struct Configuration {
+    /// TOML file with settings.
+    #[arg(long, value_name = "FILE", env = "EAGLE_EYE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// NATS servers to connect to, joined by commas.
+    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS")]
+    pub(super) nats: Option<String>,
+
+    /// Address of the HTTP server, or "off".
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+
+    /// The node's name, unique in the fleet.
+    #[arg(long, value_name = "NAME")]
+    pub(super) node: Option<String>,
+
+    /// How log lines look: text or json.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<String>,
+
+    /// Any other setting, such as pipeline.linger_us=500. Can be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) settings: Vec<String>,
+}
+
+impl Configuration {
+    /// File, environment and flags in their order.
+    pub(super) fn layers(&self) -> Layers {
+        let mut layers = Layers::default();
+        if let Some(file) = &self.config {
+            layers.file(file);
+        }
+        layers.environment(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
+        let flags = [
+            ("nats.urls", &self.nats, "--nats"),
+            ("listen", &self.listen, "--listen"),
+            ("node", &self.node, "--node"),
+            ("log.format", &self.log_format, "--log-format"),
+        ];
+        for (key, value, flag) in flags {
+            if let Some(value) = value {
+                layers.set(key, value.clone(), flag);
+            }
+        }
+        for setting in &self.settings {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            layers.set(key.trim(), value.trim().to_owned(), "--set");
+        }
+        layers
+    }
+
+    /// The plan they say.
+    pub(super) fn plan(&self) -> Result<Plan, Mistakes> {
+        Plan::new(self.layers())
+    }
+}

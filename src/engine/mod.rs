@@ -1,0 +1,18 @@
+//! The only place that connects rooms, starts and stops.
+//!
+//! Rooms are built in the order of the flow and stopped in the same order, so
+//! that what one still holds reaches the next. A part that cannot start says
+//! so in one line, and the rest runs on.
+
+mod agent;
+mod desk;
+mod overseer;
+mod part;
+mod sampling;
+mod state;
+mod subjects;
+mod threads;
+
+pub use agent::{Agent, StartError, TAKER_QUEUE_MAX};
+pub use desk::{RECENT_MAX, Recent};
+pub use part::{PartLine, PartState};

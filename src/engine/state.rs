@@ -1,0 +1,229 @@
+//! Everything this node knows now, as messages.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::subjects::Subjects;
+use crate::newest::{Names, ReadingTableView, StepTableView};
+use crate::platform::clock;
+use crate::schema::{BatchHead, BatchWriter, Engine, Reading, StepCore, Tables};
+
+/// Steps in one message: with their engines' names it stays below
+/// [`crate::schema::BATCH_BYTES_MAX`].
+const STEPS_MAX: usize = 100;
+
+/// Readings in one message.
+const READINGS_MAX: usize = 1024;
+
+/// Names in one message: 40 engines of five names of 255 bytes.
+const NAMES_MAX: usize = 40;
+
+/// Writes the full state of a node.
+#[derive(Debug)]
+pub(super) struct FullState {
+    pub(super) names: Names,
+    pub(super) steps: StepTableView,
+    pub(super) readings: ReadingTableView,
+    pub(super) incarnation: u64,
+    pub(super) writer: BatchWriter,
+}
+
+/// A message: under which subject, what, and how many records.
+pub(super) type Message = (Arc<str>, Bytes, u32);
+
+impl FullState {
+    /// All names, newest steps and newest readings. The last message says
+    /// that it is the last.
+    pub(super) fn messages(
+        &mut self,
+        subjects: &mut Subjects,
+        generation: u32,
+        held_ns: u64,
+    ) -> Vec<Message> {
+        let mut parts = self.parts(subjects);
+        let count = parts.len();
+        let mut messages = Vec::with_capacity(count);
+        for (at, part) in parts.drain(..).enumerate() {
+            let last = if at + 1 == count { BatchHead::LAST } else { 0 };
+            let head = self.head(generation, BatchHead::SNAPSHOT | last);
+            messages.push(self.message(&head, &part, held_ns));
+        }
+        messages
+    }
+
+    /// Only the names, after they changed.
+    pub(super) fn names(&mut self, subjects: &mut Subjects, generation: u32) -> Vec<Message> {
+        let parts = self.name_parts(subjects);
+        let head = self.head(generation, 0);
+        parts.iter().map(|part| self.message(&head, part, 0)).collect()
+    }
+
+    fn parts(&self, subjects: &mut Subjects) -> Vec<Part> {
+        let mut parts = self.name_parts(subjects);
+        let mut steps: Vec<StepCore> = self.steps.iter().map(|newest| newest.step).collect();
+        steps.sort_by_key(|step| (step.model, step.instance, step.rank, step.producer));
+        for of_model in steps.chunk_by(|a, b| a.model == b.model) {
+            let subject = subjects.routing(of_model[0].model);
+            parts.extend(
+                of_model
+                    .chunks(STEPS_MAX)
+                    .map(|steps| Part { steps: steps.to_vec(), ..Part::new(&subject) }),
+            );
+        }
+        let readings: Vec<Reading> = self.readings.iter().collect();
+        parts.extend(
+            readings.chunks(READINGS_MAX).map(|readings| Part {
+                readings: readings.to_vec(),
+                ..Part::new(&subjects.health())
+            }),
+        );
+        parts
+    }
+
+    fn name_parts(&self, subjects: &mut Subjects) -> Vec<Part> {
+        let mut engines = self.names.engines();
+        engines.sort_by_key(|engine| engine.model_hash);
+        let devices = self.names.devices();
+        let mut parts = Vec::new();
+        for of_model in engines.chunk_by(|a, b| a.model_hash == b.model_hash) {
+            let subject = subjects.routing(of_model[0].model_hash);
+            parts.extend(
+                of_model
+                    .chunks(NAMES_MAX)
+                    .map(|engines| Part { engines: engines.to_vec(), ..Part::new(&subject) }),
+            );
+        }
+        let health = subjects.health();
+        parts.extend(
+            devices
+                .chunks(NAMES_MAX)
+                .map(|devices| Part { devices: devices.to_vec(), ..Part::new(&health) }),
+        );
+        if parts.is_empty() {
+            // A node without anything still answers: it is there.
+            parts.push(Part::new(&health));
+        }
+        parts
+    }
+
+    fn head(&self, generation: u32, flags: u32) -> BatchHead {
+        BatchHead {
+            node: self.names.node_hash(),
+            incarnation: self.incarnation,
+            sequence: 0,
+            publish_monotonic_ns: clock::monotonic_ns(),
+            publish_wall_ns: clock::wall_ns(),
+            generation,
+            flags,
+        }
+    }
+
+    fn message(&mut self, head: &BatchHead, part: &Part, held_ns: u64) -> Message {
+        let tables = Tables {
+            node_name: Some(self.names.node()),
+            engines: &part.engines,
+            devices: &part.devices,
+            steps: &part.steps,
+            readings: &part.readings,
+            held_ns,
+            ..Tables::default()
+        };
+        let records = (part.steps.len() + part.readings.len()) as u32;
+        let bytes = Bytes::copy_from_slice(self.writer.write(head, &tables));
+        (Arc::clone(&part.subject), bytes, records)
+    }
+}
+
+#[derive(Debug)]
+struct Part {
+    subject: Arc<str>,
+    engines: Vec<Engine>,
+    devices: Vec<crate::schema::Device>,
+    steps: Vec<StepCore>,
+    readings: Vec<Reading>,
+}
+
+impl Part {
+    fn new(subject: &Arc<str>) -> Self {
+        Self {
+            subject: Arc::clone(subject),
+            engines: Vec::new(),
+            devices: Vec::new(),
+            steps: Vec::new(),
+            readings: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::newest::{NewestStep, ReadingTable, StepTable};
+    use crate::schema::{BATCH_BYTES_MAX, BatchView, MetricId};
+    use bytemuck::Zeroable;
+
+    #[test]
+    fn all_that_is_known_comes_in_messages_that_fit_and_the_last_says_so() {
+        let names = Names::new("n");
+        let (steps, readings) = (StepTable::heap(512), ReadingTable::heap(16));
+        let mut writer = steps.writer();
+        let long = "x".repeat(250);
+        for at in 0..300_u64 {
+            let engine = Engine {
+                endpoint: long.clone(),
+                engine: long.clone(),
+                ..Engine::named(&format!("{long}{at}"), &format!("m{}", at % 2))
+            };
+            let mut newest = NewestStep::zeroed();
+            newest.step.instance = engine.instance;
+            newest.step.model = engine.model_hash;
+            writer.write(&newest);
+            names.put_engine(engine);
+        }
+        names.device("node", "n");
+        readings.cell().unwrap().write(&Reading::new(0, MetricId::LoadOne, 1, 2.0));
+        let mut kept = readings.cell().unwrap();
+        kept.write(&Reading::new(0, MetricId::LoadOne, 1, 2.0));
+        let mut state = FullState {
+            names: names.clone(),
+            steps: steps.view(),
+            readings: readings.view(),
+            incarnation: 9,
+            writer: BatchWriter::default(),
+        };
+        let mut subjects = Subjects::new("p", names);
+        let messages = state.messages(&mut subjects, 4, 77);
+        let (mut engines, mut ranks, mut values, mut lasts) = (0, 0, 0, 0);
+        for (subject, bytes, _) in &messages {
+            assert!(bytes.len() <= BATCH_BYTES_MAX);
+            let view = BatchView::verify(bytes).unwrap();
+            assert_eq!(
+                (view.head().generation, view.held_ns(), view.node_name()),
+                (4, 77, Some("n"))
+            );
+            engines += view.engines().count();
+            ranks += view.steps().len();
+            values += view.readings().len();
+            lasts += view.head().flags & BatchHead::LAST;
+            assert_eq!(
+                view.steps().len() > 0,
+                subject.contains("routing") && view.engines().count() == 0
+            );
+        }
+        assert_eq!((engines, ranks, values, lasts), (300, 300, 1, BatchHead::LAST));
+    }
+
+    #[test]
+    fn a_node_that_knows_nothing_still_answers() {
+        let names = Names::new("n");
+        let mut state = FullState {
+            names: names.clone(),
+            steps: StepTable::heap(1).view(),
+            readings: ReadingTable::heap(1).view(),
+            incarnation: 9,
+            writer: BatchWriter::default(),
+        };
+        assert_eq!(state.messages(&mut Subjects::new("p", names), 1, 0).len(), 1);
+    }
+}
