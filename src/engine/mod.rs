@@ -6,6 +6,7 @@
 
 mod agent;
 mod desk;
+mod load_model;
 mod overseer;
 mod part;
 mod sampling;
@@ -15,4 +16,5 @@ mod threads;
 
 pub use agent::{Agent, StartError, TAKER_QUEUE_MAX};
 pub use desk::{RECENT_MAX, Recent};
+pub use load_model::LoadModel;
 pub use part::{PartLine, PartState};
