@@ -25,11 +25,18 @@ const FAST: [&str; 7] = [
     "/proc/pressure/memory",
     "/proc/pressure/io",
     "/proc/loadavg",
-    "/proc/sys/fs/file-nr",
+    SETTING,
 ];
+
+/// The kernel clears as much memory as is asked for of this one, so even the
+/// bare reads ask for little.
+const SETTING: &str = "/proc/sys/fs/file-nr";
 
 /// Read once in a while; the kernel gives them page by page.
 const SLOW: [&str; 3] = ["/proc/vmstat", "/proc/diskstats", "/proc/net/dev"];
+
+/// A power of two, as a ring's capacity is.
+const SLOTS: usize = 4096;
 
 /// Stores each reading as a ring would: in place, over and over.
 struct Slots {
@@ -41,7 +48,7 @@ struct Slots {
 impl Slots {
     fn new() -> Self {
         let empty = Reading::new(0, MetricId::CpuBusy, 0, 0.0);
-        Self { slots: vec![empty; 4096], next: 0, devices: 0 }
+        Self { slots: vec![empty; SLOTS], next: 0, devices: 0 }
     }
 }
 
@@ -52,7 +59,7 @@ impl Readings for Slots {
     }
     fn gone(&mut self, _: u32) {}
     fn put(&mut self, device: u32, metric: MetricId, time_ns: u64, value: f64) {
-        let at = self.next % self.slots.len();
+        let at = self.next & (SLOTS - 1);
         self.slots[at] = Reading::new(device, metric, time_ns, value);
         self.next += 1;
     }
@@ -60,22 +67,29 @@ impl Readings for Slots {
 
 /// Kept-open files and one buffer.
 struct Bare {
-    whole: Vec<File>,
+    whole: Vec<(File, usize)>,
     paged: Vec<File>,
     buffer: Vec<u8>,
 }
 
 impl Bare {
     fn open(whole: &[&str], paged: &[&str]) -> Self {
-        let open = |paths: &[&str]| paths.iter().filter_map(|path| File::open(path).ok()).collect();
-        Self { whole: open(whole), paged: open(paged), buffer: vec![0; 32 << 10] }
+        let bytes = |path: &str| if path == SETTING { 256 } else { 32 << 10 };
+        Self {
+            whole: whole
+                .iter()
+                .filter_map(|path| Some((File::open(path).ok()?, bytes(path))))
+                .collect(),
+            paged: paged.iter().filter_map(|path| File::open(path).ok()).collect(),
+            buffer: vec![0; 32 << 10],
+        }
     }
 
     /// One read of each whole file, as many as it takes of each paged one.
     fn read(&mut self) -> usize {
         let mut bytes = 0;
-        for file in &self.whole {
-            bytes += rustix::io::pread(file, &mut self.buffer[..], 0).unwrap_or(0);
+        for (file, asked) in &self.whole {
+            bytes += rustix::io::pread(file, &mut self.buffer[..*asked], 0).unwrap_or(0);
         }
         for file in &self.paged {
             let mut length = 0;

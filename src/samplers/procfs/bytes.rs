@@ -38,9 +38,20 @@ pub(crate) struct Fields<'a> {
 
 impl Fields<'_> {
     /// The next field as a whole number; `None` if it is anything else.
+    ///
+    /// This is where the time of a tick goes that the kernel does not take, so
+    /// it passes over the digits once.
     #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
-        number(self.next()?)
+        let mut rest = self.rest;
+        while let Some((&byte, behind)) = rest.split_first()
+            && is_blank(byte)
+        {
+            rest = behind;
+        }
+        let (value, behind) = leading_number(rest)?;
+        self.rest = behind;
+        behind.first().is_none_or(|&byte| is_blank(byte)).then_some(value)
     }
 
     /// The next `N` fields, if each of them is a whole number.
@@ -70,18 +81,29 @@ impl<'a> Iterator for Fields<'a> {
 /// `field` as a whole number; `None` unless it is digits that fit 64 bits.
 #[inline]
 pub(crate) fn number(field: &[u8]) -> Option<u64> {
-    if field.is_empty() {
-        return None;
-    }
-    let mut sum = 0_u64;
-    for &byte in field {
+    let (value, behind) = leading_number(field)?;
+    behind.is_empty().then_some(value)
+}
+
+/// The digits at the start of `text` as a number, and what follows them.
+#[inline]
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0_u64;
+    let mut digits = 0;
+    for &byte in text {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return None;
+            break;
         }
-        sum = sum.checked_mul(10)?.checked_add(u64::from(digit))?;
+        // Nineteen digits always fit; only a longer number needs care.
+        value = if digits < 19 {
+            value.wrapping_mul(10).wrapping_add(u64::from(digit))
+        } else {
+            value.checked_mul(10)?.checked_add(u64::from(digit))?
+        };
+        digits += 1;
     }
-    Some(sum)
+    (digits > 0).then(|| (value, &text[digits..]))
 }
 
 #[inline]

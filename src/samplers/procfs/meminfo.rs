@@ -25,6 +25,10 @@ pub fn parse(text: &[u8]) -> Meminfo {
     let mut memory = Meminfo::default();
     let mut rows_left = 6_u32;
     for line in lines(text) {
+        // The first letter passes over a third of the rows unread.
+        if !matches!(line.first(), Some(b'M' | b'C' | b'D' | b'S')) {
+            continue;
+        }
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let value = match &line[..colon] {
             b"MemTotal" => &mut memory.total,

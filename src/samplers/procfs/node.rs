@@ -36,7 +36,7 @@ impl Node {
             pressure_memory: whole("pressure/memory"),
             pressure_io: whole("pressure/io"),
             loadavg: whole("loadavg"),
-            file_nr: whole("sys/fs/file-nr"),
+            file_nr: KeptFile::new(&proc.join("sys/fs/file-nr"), Shape::Line),
             vmstat: KeptFile::new(&proc.join("vmstat"), Shape::Paged),
         }
     }

@@ -25,10 +25,12 @@ pub fn parse(text: &[u8]) -> Pressure {
     pressure
 }
 
-/// The total stands last, but a later kernel may add to the line.
+/// The total stands last today, but a later kernel may add to the line.
 #[inline]
 fn total(line: &[u8]) -> Option<u64> {
-    fields(line).find_map(|field| field.strip_prefix(b"total=")).and_then(number)
+    let last = line.iter().rposition(|&byte| byte == b' ').map_or(line, |at| &line[at + 1..]);
+    let of = |field: &[u8]| field.strip_prefix(b"total=").and_then(number);
+    of(last).or_else(|| fields(line).find(|field| field.starts_with(b"total=")).and_then(of))
 }
 
 #[cfg(test)]

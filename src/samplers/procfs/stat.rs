@@ -113,18 +113,18 @@ impl CpuTimes {
     #[must_use]
     pub fn since(&self, before: &Self) -> Between {
         let Some(delta) = self.minus(before) else { return Between::WentBack };
-        let parts = [delta.user, delta.system, delta.idle, delta.iowait, delta.steal];
-        let total: f64 = parts.iter().map(|&part| part as f64).sum();
+        let [user, system, idle, iowait, steal] =
+            [delta.user, delta.system, delta.idle, delta.iowait, delta.steal].map(|n| n as f64);
+        let total = user + system + idle + iowait + steal;
         if total == 0.0 {
             return Between::Nothing;
         }
-        let share = |part: u64| part as f64 / total;
         Between::Shares(CpuShares {
-            busy: (delta.user as f64 + delta.system as f64 + delta.steal as f64) / total,
-            user: share(delta.user),
-            system: share(delta.system),
-            iowait: share(delta.iowait),
-            steal: share(delta.steal),
+            busy: (user + system + steal) / total,
+            user: user / total,
+            system: system / total,
+            iowait: iowait / total,
+            steal: steal / total,
         })
     }
 
