@@ -7,6 +7,7 @@ use crossbeam_channel::bounded;
 use thiserror::Error;
 
 use super::desk::{self, Desk, Recent, WAITING_MAX};
+use super::gauges;
 use super::overseer::{self, Watched};
 use super::part::{PartLine, PartState};
 use super::sampling::{Common, SamplerGauges, Sampling};
@@ -18,6 +19,7 @@ use crate::pipeline::{self, Drain, Taker, TakerCounts};
 use crate::platform::atomic::AtomicU32;
 use crate::platform::clock;
 use crate::platform::doorbell::{Doorbell, Ringer};
+use crate::samplers::own::Gauges;
 use crate::samplers::{Context, EventOutlet};
 use crate::schema::{Event, EventKind, Severity};
 
@@ -58,6 +60,7 @@ pub struct Agent {
     pipeline: Arc<pipeline::Counts>,
     takers: Vec<(&'static str, Arc<TakerCounts>)>,
     samplers: Vec<SamplerGauges>,
+    gauges: Gauges,
 }
 
 impl Agent {
@@ -86,6 +89,7 @@ impl Agent {
             pipeline: Arc::default(),
             takers: takers.iter().map(|taker| (taker.name(), taker.counts())).collect(),
             samplers: Vec::new(),
+            gauges: Gauges::default(),
         };
         let incarnation = clock::wall_ns();
         let mut cpus = Cpus::new(&plan.pinning);
@@ -104,6 +108,11 @@ impl Agent {
         let drain = Drain::new(sampling.sources, takers, settings);
         agent.pipeline = drain.counts();
         let _ = hand_drain.send(drain);
+        agent.samplers.iter().for_each(|sampler| gauges::of_sampler(&agent.gauges, sampler));
+        agent
+            .takers
+            .iter()
+            .for_each(|(name, counts)| gauges::of_taker(&agent.gauges, name, counts));
         agent.start_overseer()?;
         agent.state(EventKind::AgentStarted, "the agent runs");
         Ok(agent)
@@ -154,6 +163,7 @@ impl Agent {
             names: self.names.clone(),
             steps: self.steps.clone(),
             readings: self.readings.clone(),
+            gauges: self.gauges.clone(),
         };
         let mut common = Common { plan, context, events: self.events.clone(), ringer, cpus };
         let mut sampling = Sampling::start(&mut common, &mut self.threads)?;

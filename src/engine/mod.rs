@@ -6,6 +6,7 @@
 
 mod agent;
 mod desk;
+mod gauges;
 mod load_model;
 mod overseer;
 mod part;

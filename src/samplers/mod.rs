@@ -8,6 +8,9 @@
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
 mod outlet;
+pub mod own;
+pub mod procfs;
+mod readings;
 mod run;
 
 use std::path::PathBuf;
@@ -18,10 +21,12 @@ use crate::platform::thread::Stop;
 use crate::schema::MetricId;
 
 pub use outlet::{EventOutlet, Losses, Outlet, OutletParts};
+use readings::Opening;
+pub use readings::Readings;
 pub use run::{Progress, start};
 
 /// Every sampler, in the order in which they start.
-pub const ALL: &[&Entry] = &[];
+pub const ALL: &[&Entry] = &[&procfs::ENTRY, &own::ENTRY];
 
 /// Turns one source into facts.
 pub trait Sampler: Send {
@@ -120,6 +125,8 @@ pub struct Context {
     pub steps: StepTable,
     /// The newest readings, for those who hand them out.
     pub readings: ReadingTable,
+    /// Numbers about ourselves.
+    pub gauges: own::Gauges,
 }
 
 /// The answer of [`Entry::open`].

@@ -150,8 +150,9 @@ impl Outlet {
         self.reading_cells.remove(&(device, metric as u16));
     }
 
-    /// The index of a device, registering it when first seen.
-    pub fn device(&mut self, kind: &'static str, name: &str) -> Option<u32> {
+    /// The index of a device, registering it when first seen; nothing when the
+    /// node's names are full.
+    pub fn register(&mut self, kind: &'static str, name: &str) -> Option<u32> {
         self.names.device(kind, name)
     }
 

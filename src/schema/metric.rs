@@ -150,6 +150,7 @@ metrics! {
     110 TickDuration "own_tick_seconds" Seconds Gauge "sampler" "How long the last tick took.";
     111 TicksOverrun "own_ticks_overrun_total" Count Counter "sampler" "Ticks that took longer than their period.";
     112 SamplerStalled "own_sampler_stalled" Count Gauge "sampler" "1 while the sampler has missed two periods.";
+    113 ValuesRefused "own_values_refused_total" Count Counter "table" "Values that found no cell in a table of newest values.";
 }
 
 #[cfg(test)]
