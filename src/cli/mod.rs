@@ -10,8 +10,10 @@
 
 mod check;
 mod list;
+mod log;
 mod run;
 mod shared;
+mod signals;
 
 use std::process::ExitCode;
 

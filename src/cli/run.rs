@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::shared::Configuration;
-use super::{TROUBLE, USAGE};
+use super::{TROUBLE, USAGE, log, signals};
 use crate::engine::Agent;
+use crate::samplers::wait_until;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
@@ -20,16 +21,24 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
             return USAGE;
         }
     };
-    let agent = match Agent::start(&plan, Vec::new()) {
-        Ok(agent) => agent,
-        Err(error) => {
-            eprintln!("eagle-eye: {error}");
+    log::start(&plan, false);
+    let started = signals::stop_on_signal()
+        .map_err(|error| format!("signals cannot be watched: {error}"))
+        .and_then(|stop| {
+            let agent = Agent::start(&plan, Vec::new()).map_err(|error| error.to_string())?;
+            Ok((stop, agent))
+        });
+    let (stop, agent) = match started {
+        Ok(started) => started,
+        Err(sentence) => {
+            eprintln!("eagle-eye: {sentence}");
             return TROUBLE;
         }
     };
     for part in &agent.parts {
-        eprintln!("{part}");
+        tracing::info!("{part}");
     }
+    wait_until(u64::MAX, &stop);
     agent.stop();
     0
 }
