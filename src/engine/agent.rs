@@ -193,7 +193,7 @@ impl Agent {
                 None
             }
         };
-        let (_acknowledge, acknowledged) = bounded(WAITING_MAX);
+        let (_outcome, outcomes) = bounded(WAITING_MAX);
         let desk = Desk {
             events,
             journal,
@@ -202,7 +202,7 @@ impl Agent {
             recent: self.recent.clone(),
             announce: Box::new(|_| {}),
             deliver: None,
-            acknowledged,
+            outcomes,
         };
         self.threads.spawn(Stage::Desk, "journal", None, move |stop| desk::run(desk, stop))
     }

@@ -50,6 +50,14 @@ impl Recent {
 /// Sends an event's message at least once; says whether it took it.
 pub(super) type Deliver = Box<dyn FnMut(u64, Bytes) -> bool + Send>;
 
+/// What became of an event that was handed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    pub(super) id: u64,
+    /// Whether it is kept elsewhere now, so that the journal need not.
+    pub(super) kept: bool,
+}
+
 /// The message of an event, to local readers.
 pub(super) type Announce = Box<dyn FnMut(&Bytes) + Send>;
 
@@ -62,8 +70,8 @@ pub(super) struct Desk {
     pub(super) recent: Recent,
     pub(super) announce: Announce,
     pub(super) deliver: Option<Deliver>,
-    /// Ids that NATS acknowledged.
-    pub(super) acknowledged: Receiver<u64>,
+    /// What became of events that `deliver` took.
+    pub(super) outcomes: Receiver<Outcome>,
 }
 
 /// What the desk keeps between rounds.
@@ -156,11 +164,13 @@ impl State {
         }
     }
 
-    /// Takes acknowledged events out of the journal.
+    /// Takes events that are kept elsewhere out of the journal; the others
+    /// will be offered again.
     fn settle(&mut self) {
-        for id in self.desk.acknowledged.try_iter() {
-            if let (Some(sequence), Some(journal)) =
-                (self.under_way.remove(&id), &mut self.desk.journal)
+        for outcome in self.desk.outcomes.try_iter() {
+            let sequence = self.under_way.remove(&outcome.id);
+            if let (true, Some(sequence), Some(journal)) =
+                (outcome.kept, sequence, &mut self.desk.journal)
             {
                 journal.acknowledge(sequence);
             }
@@ -170,7 +180,7 @@ impl State {
     /// Offers again what was never acknowledged: after a restart of this
     /// agent, of NATS, or of the way between.
     fn retry(&mut self) {
-        const RETRY_NS: u64 = 5 * clock::SECOND_NS;
+        const RETRY_NS: u64 = clock::SECOND_NS;
         let now_ns = clock::monotonic_ns();
         let (Some(deliver), Some(journal)) = (&mut self.desk.deliver, &self.desk.journal) else {
             return;
@@ -181,6 +191,9 @@ impl State {
         self.retry_ns = now_ns + RETRY_NS;
         for kept in journal.unacknowledged().take(GROUP_MAX) {
             let Some(id) = event_id(kept.payload) else { continue };
+            if self.under_way.contains_key(&id) {
+                continue;
+            }
             if deliver(id, Bytes::copy_from_slice(kept.payload)) {
                 self.under_way.insert(id, kept.sequence);
             }
@@ -212,9 +225,9 @@ mod tests {
     fn desk(
         dir: &std::path::Path,
         nats: bool,
-    ) -> (Desk, crossbeam_channel::Sender<Event>, crossbeam_channel::Sender<u64>, Sent) {
+    ) -> (Desk, crossbeam_channel::Sender<Event>, crossbeam_channel::Sender<Outcome>, Sent) {
         let (events_in, events) = crossbeam_channel::bounded(WAITING_MAX);
-        let (acks_in, acknowledged) = crossbeam_channel::bounded(WAITING_MAX);
+        let (outcomes_in, outcomes) = crossbeam_channel::bounded(WAITING_MAX);
         let (journal, _) = Journal::open(dir, Limits::default()).expect("a fresh journal");
         let sent = Sent::default();
         let keep = Arc::clone(&sent);
@@ -232,9 +245,9 @@ mod tests {
             recent: Recent::default(),
             announce: Box::new(|_| {}),
             deliver: nats.then_some(deliver),
-            acknowledged,
+            outcomes,
         };
-        (desk, events_in, acks_in, sent)
+        (desk, events_in, outcomes_in, sent)
     }
 
     fn stopped() -> Stop {
@@ -250,11 +263,11 @@ mod tests {
         let (first, events, acks, sent) = desk(dir.path(), true);
         events.send(event.clone()).unwrap();
         events.send(event).unwrap();
-        acks.send(100).unwrap();
+        acks.send(Outcome { id: 100, kept: false }).unwrap();
         run(first, &stopped());
-        assert!(sent.lock().unwrap().ends_with(&[100, 101]) || sent.lock().unwrap().contains(&101));
+        assert!(sent.lock().unwrap().starts_with(&[100, 101]));
 
-        let (second, _events, _acks, sent) = desk(dir.path(), true);
+        let (second, _events, acks, sent) = desk(dir.path(), true);
         let recovered: Vec<u64> = second
             .journal
             .as_ref()
@@ -262,9 +275,11 @@ mod tests {
             .unacknowledged()
             .filter_map(|kept| event_id(kept.payload))
             .collect();
-        assert!(recovered.contains(&101), "101 was never acknowledged");
+        assert_eq!(recovered, [100, 101]);
+        acks.send(Outcome { id: 100, kept: true }).unwrap();
+        acks.send(Outcome { id: 101, kept: true }).unwrap();
         run(second, &stopped());
-        assert!(sent.lock().unwrap().contains(&101), "it is offered again");
+        assert_eq!(*sent.lock().unwrap(), [100, 101], "both are offered again");
     }
 
     #[test]
