@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use thiserror::Error;
 
-use super::desk::{self, Desk, Recent, WAITING_MAX};
+use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
 use super::gauges;
 use super::overseer::{self, Watched};
 use super::part::{PartLine, PartState};
+use super::road::{Cargo, Road};
 use super::sampling::{Common, SamplerGauges, Sampling};
 use super::threads::{Cpus, Stage, Threads};
 use crate::config::Plan;
@@ -22,6 +23,7 @@ use crate::platform::doorbell::{Doorbell, Ringer};
 use crate::samplers::own::Gauges;
 use crate::samplers::{Context, EventOutlet};
 use crate::schema::{Event, EventKind, Severity};
+use crate::transports::LinkSnapshot;
 
 /// Batches that wait for one taker; at the default linger a quarter of a
 /// second of a busy lane. More are lost to that taker, counted.
@@ -61,6 +63,13 @@ pub struct Agent {
     takers: Vec<(&'static str, Arc<TakerCounts>)>,
     samplers: Vec<SamplerGauges>,
     gauges: Gauges,
+    road: Option<Road>,
+}
+
+/// What the desk receives.
+struct Queues {
+    events: Receiver<Event>,
+    outcomes: Receiver<Outcome>,
 }
 
 impl Agent {
@@ -71,7 +80,7 @@ impl Agent {
     ///
     /// Only when memory, threads or descriptors run out: a sampler, the
     /// journal, NATS or the page that cannot start is a line in `parts`.
-    pub fn start(plan: &Plan, takers: Vec<Taker>) -> Result<Self, StartError> {
+    pub fn start(plan: &Plan, mut takers: Vec<Taker>) -> Result<Self, StartError> {
         let names = Names::new(&plan.node);
         let steps = StepTable::shared(plan.newest_ranks)
             .map_err(|error| StartError::system("the table of newest steps", error))?;
@@ -87,32 +96,22 @@ impl Agent {
             events: EventOutlet::new(events_in),
             threads: Threads::default(),
             pipeline: Arc::default(),
-            takers: takers.iter().map(|taker| (taker.name(), taker.counts())).collect(),
+            takers: Vec::new(),
+            road: None,
             samplers: Vec::new(),
             gauges: Gauges::default(),
         };
-        let incarnation = clock::wall_ns();
+        let cargo = agent.cargo();
         let mut cpus = Cpus::new(&plan.pinning);
         let (ringer, hand_drain) = agent.start_drain()?;
         let sampling = agent.start_samplers(plan, ringer, &mut cpus)?;
-        agent.start_desk(plan, events_out, incarnation)?;
-
-        let settings = pipeline::Settings {
-            node: agent.names.node_hash(),
-            incarnation,
-            generation: Arc::new(AtomicU32::new(0)),
-            linger_ns: plan.linger_ns,
-            batch_bytes: plan.batch_bytes,
-            slabs: TAKER_QUEUE_MAX * takers.len() + pipeline::LANES_MAX,
-        };
-        let drain = Drain::new(sampling.sources, takers, settings);
+        let outcomes = agent.start_road(plan, &cargo, &mut takers, &mut cpus);
+        agent.start_desk(plan, Queues { events: events_out, outcomes }, cargo.incarnation)?;
+        agent.takers = takers.iter().map(|taker| (taker.name(), taker.counts())).collect();
+        let drain = Drain::new(sampling.sources, takers, agent.drain_settings(plan, &cargo));
         agent.pipeline = drain.counts();
         let _ = hand_drain.send(drain);
-        agent.samplers.iter().for_each(|sampler| gauges::of_sampler(&agent.gauges, sampler));
-        agent
-            .takers
-            .iter()
-            .for_each(|(name, counts)| gauges::of_taker(&agent.gauges, name, counts));
+        agent.register_gauges();
         agent.start_overseer()?;
         agent.state(EventKind::AgentStarted, "the agent runs");
         Ok(agent)
@@ -125,6 +124,15 @@ impl Agent {
         for stage in [Stage::Samplers, Stage::Drain, Stage::Desk] {
             self.threads.end(stage);
         }
+        if let Some(road) = self.road {
+            road.stop();
+        }
+    }
+
+    /// The link to NATS as it stands, where one is configured.
+    #[must_use]
+    pub fn link(&self) -> Option<LinkSnapshot> {
+        self.road.as_ref().map(Road::snapshot)
     }
 
     /// What went through the pipeline.
@@ -172,10 +180,59 @@ impl Agent {
         Ok(sampling)
     }
 
+    fn cargo(&self) -> Cargo {
+        Cargo {
+            names: self.names.clone(),
+            steps: self.steps.view(),
+            readings: self.readings.view(),
+            incarnation: clock::wall_ns(),
+            generation: Arc::new(AtomicU32::new(0)),
+        }
+    }
+
+    fn drain_settings(&self, plan: &Plan, cargo: &Cargo) -> pipeline::Settings {
+        pipeline::Settings {
+            node: self.names.node_hash(),
+            incarnation: cargo.incarnation,
+            generation: Arc::clone(&cargo.generation),
+            linger_ns: plan.linger_ns,
+            batch_bytes: plan.batch_bytes,
+            slabs: TAKER_QUEUE_MAX * self.takers.len() + pipeline::LANES_MAX,
+        }
+    }
+
+    /// Starts the road to NATS, if one is configured, as one more taker.
+    fn start_road(
+        &mut self,
+        plan: &Plan,
+        cargo: &Cargo,
+        takers: &mut Vec<Taker>,
+        cpus: &mut Cpus,
+    ) -> Receiver<Outcome> {
+        let (outcomes_in, outcomes) = bounded(WAITING_MAX);
+        let Some(nats) = &plan.nats else { return outcomes };
+        match Road::start(nats, cargo.clone(), outcomes_in, cpus.next()) {
+            Ok(road) => {
+                takers.push(road.taker());
+                self.road = Some(road);
+                self.parts.push(PartLine::ready("nats"));
+            }
+            Err(why) => self.parts.push(PartLine::new("nats", PartState::Failed, why)),
+        }
+        outcomes
+    }
+
+    fn register_gauges(&self) {
+        self.samplers.iter().for_each(|sampler| gauges::of_sampler(&self.gauges, sampler));
+        for (name, counts) in &self.takers {
+            gauges::of_taker(&self.gauges, name, counts);
+        }
+    }
+
     fn start_desk(
         &mut self,
         plan: &Plan,
-        events: crossbeam_channel::Receiver<Event>,
+        queues: Queues,
         incarnation: u64,
     ) -> Result<(), StartError> {
         let limits = Limits { segment_bytes: (plan.journal_bytes / 2) as u32, ..Limits::default() };
@@ -193,16 +250,15 @@ impl Agent {
                 None
             }
         };
-        let (_outcome, outcomes) = bounded(WAITING_MAX);
         let desk = Desk {
-            events,
+            events: queues.events,
             journal,
             names: self.names.clone(),
             incarnation,
             recent: self.recent.clone(),
             announce: Box::new(|_| {}),
-            deliver: None,
-            outcomes,
+            deliver: self.road.as_ref().map(Road::deliver),
+            outcomes: queues.outcomes,
         };
         self.threads.spawn(Stage::Desk, "journal", None, move |stop| desk::run(desk, stop))
     }
@@ -210,8 +266,12 @@ impl Agent {
     fn start_overseer(&mut self) -> Result<(), StartError> {
         let watched: Vec<Watched> = self.samplers.iter().map(|s| s.watched.clone()).collect();
         let (names, events) = (self.names.clone(), self.events.clone());
+        let names_changed = match &self.road {
+            Some(road) => road.names_changed(),
+            None => Box::new(|| {}),
+        };
         self.threads.spawn(Stage::Samplers, "overseer", None, move |stop| {
-            overseer::run(&watched, &names, &events, Box::new(|| {}), stop);
+            overseer::run(&watched, &names, &events, names_changed, stop);
         })
     }
 

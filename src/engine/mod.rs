@@ -10,6 +10,7 @@ mod gauges;
 mod load_model;
 mod overseer;
 mod part;
+mod road;
 mod sampling;
 mod state;
 mod subjects;

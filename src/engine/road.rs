@@ -17,10 +17,10 @@ use crate::pipeline::{Batch, Taker};
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::schema::BatchWriter;
 use crate::transports::nats::{
-    Answer, DurableHooks, Kept, NatsDurable, NatsPublisher, NatsSettings, Outgoing,
-    PublisherHooks, Secret, StreamSettings, TlsSettings,
+    Answer, DurableHooks, Kept, NatsDurable, NatsPublisher, NatsSettings, PublisherHooks, Secret,
+    StreamSettings, TlsSettings,
 };
-use crate::transports::{Link, LinkSnapshot};
+use crate::transports::{LinkSnapshot, Outgoing};
 
 /// How long a leaving agent gives NATS to take what waits.
 const LEAVE: Duration = Duration::from_millis(300);
@@ -100,11 +100,6 @@ impl Road {
         let subject = self.subjects().events();
         let node = self.cargo.names.node_hash();
         Box::new(move |id, bytes| durable.offer(&subject, &format!("{node:016x}-{id}"), bytes))
-    }
-
-    /// What the link says of itself.
-    pub(super) fn link(&self) -> Link {
-        self.publisher.link()
     }
 
     /// The link as it stands.

@@ -1,4 +1,9 @@
-//! The integration tests, in one binary.
+//! Tests that need more than one room, or a real server. One binary.
 
 mod counting;
+#[cfg(feature = "client")]
+mod nats;
+#[cfg(feature = "agent")]
 mod procfs_alloc;
+#[cfg(feature = "client")]
+mod server;
