@@ -1,1 +1,3 @@
+//! The `eagle-eye` binary.
+
 fn main() {}

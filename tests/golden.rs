@@ -214,7 +214,7 @@ fn a_batch_of_nothing_is_the_golden_one() {
 
 /// An engine's memory as its layout says, written place by place.
 fn door_bytes() -> Vec<u8> {
-    let door = Door::new(2).unwrap();
+    let door = Door::new(2).expect("two is a power of two");
     let mut bytes = vec![0; door.bytes as usize];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
 
