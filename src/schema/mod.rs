@@ -1,7 +1,7 @@
 //! The shared words, and how to view or write them.
 //!
 //! Everything that crosses a room's door is described here and in
-//! `schema/eagle_eye.fbs`, from which [`wire`] is generated. Hot kinds are
+//! `schema/eagle_eye.fbs`, from which [`crate::schema::wire`] is generated. Hot kinds are
 //! plain structs whose memory *is* their wire form. This room uses no other
 //! room, reads no clock and does no input or output.
 

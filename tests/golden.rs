@@ -1,0 +1,334 @@
+//! Golden bytes: the wire as released, both ways.
+//!
+//! What we write equals the committed bytes, and the committed bytes read as
+//! what was written. `tests/captures/golden/README.md` lists the files.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bytemuck::Zeroable;
+use eagle_eye::schema::{
+    BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, Device, Door, DoorHeader, Engine, Event,
+    EventKind, Field, Flag, Greeting, GreetingKind, HotKind, MetricId, Reading, Role, STEP_BYTES,
+    STEP_LAYOUT, Severity, StepCore, Tables, Verdict, name_hash, write_header,
+};
+
+fn path(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/captures/golden", name].iter().collect()
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    fs::read(path(name)).unwrap_or_else(|error| panic!("cannot read the golden {name}: {error}"))
+}
+
+/// Compares what this build writes with the golden file, or blesses it.
+fn check(name: &str, written: &[u8]) -> Vec<u8> {
+    if std::env::var_os("EAGLE_EYE_BLESS_GOLDEN").is_some() {
+        fs::write(path(name), written).expect("the golden file can be written");
+    }
+    let golden = golden(name);
+    if let Some(at) = first_difference(written, &golden) {
+        panic!(
+            "{name} differs from what this build writes at byte {at}: released bytes never \
+             change, so undo the change or give it a new layout beside the old \
+             (schema/README.md). Only if it was never released: \
+             EAGLE_EYE_BLESS_GOLDEN=1 cargo test --test golden"
+        );
+    }
+    golden
+}
+
+/// Where two byte strings part; a length is a difference too.
+fn first_difference(a: &[u8], b: &[u8]) -> Option<usize> {
+    let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    (common < a.len().max(b.len())).then_some(common)
+}
+
+fn head() -> BatchHead {
+    BatchHead {
+        node: name_hash("node one"),
+        incarnation: 1_700_000_000_000_000_001,
+        sequence: 3,
+        publish_monotonic_ns: 4_000_000_005,
+        publish_wall_ns: 1_700_000_000_000_000_006,
+        generation: 7,
+        flags: BatchHead::SNAPSHOT | BatchHead::LAST,
+    }
+}
+
+/// A step in which no two fields hold the same bytes, so that a swap shows.
+fn step(sequence: u64) -> StepCore {
+    StepCore {
+        instance: name_hash("one"),
+        incarnation: 0x0102_0304_0506_0708,
+        model: name_hash("org/model"),
+        rank: 0x1112,
+        producer: 1,
+        producers: 2,
+        role: Role::Decode as u8,
+        layout: STEP_LAYOUT,
+        sequence,
+        monotonic_ns: 0x2122_2324_2526_2728,
+        wall_ns: 0x3132_3334_3536_3738,
+        clock_error_ns: 0x4142_4344,
+        ttl_ms: 500,
+        present: Field::ALL.iter().map(|field| field.bit()).sum(),
+        flags: Flag::TokensEstimated.bit() | Flag::Simulated.bit(),
+        last_step_us: 5_001,
+        running: 101,
+        waiting: 102,
+        deferred: 103,
+        oldest_wait_ms: 104,
+        waiting_tokens: 105,
+        pending_tokens: 106,
+        max_sequences: 107,
+        max_batched_tokens: 108,
+        kv_blocks: 109,
+        block_size: 16,
+        lora_running: 111,
+        lora_waiting: 112,
+        reserve_u16: 0,
+        kv_usage: 0.5,
+        prefill_tokens_per_second: 1000.25,
+        decode_tokens_per_second: 2000.75,
+        steps: 201,
+        prompt_tokens: 202,
+        generated_tokens: 203,
+        cached_tokens: 204,
+        prefix_queries: 205,
+        prefix_hits: 206,
+        preemptions: 207,
+        rejections: 208,
+        finished: 209,
+        heartbeat_ns: 0x5152_5354_5556_5758,
+        reserve: [0; 5],
+    }
+}
+
+fn readings() -> [Reading; 3] {
+    [
+        Reading::new(0, MetricId::CpuBusy, 1_001, 0.25),
+        Reading::new(1, MetricId::CpuBusy, 1_001, 0.75),
+        Reading { flags: 0x0102, ..Reading::new(7, MetricId::MemoryTotal, 1_002, 1.5e11) },
+    ]
+}
+
+fn hot<T: bytemuck::Pod>(kind: HotKind, structs: &[T]) -> Vec<u8> {
+    let body: &[u8] = bytemuck::cast_slice(structs);
+    let mut bytes = vec![0; BATCH_HEADER_BYTES + body.len()];
+    bytes[BATCH_HEADER_BYTES..].copy_from_slice(body);
+    write_header(&mut bytes, kind, &head(), structs.len() as u32);
+    bytes
+}
+
+fn engine() -> Engine {
+    Engine {
+        incarnation: 0x0102_0304_0506_0708,
+        endpoint: "http://10.0.0.7:8000".into(),
+        engine: "vllm 0.32.0".into(),
+        ranks: 4,
+        process: 4321,
+        source: "plugin".into(),
+        ..Engine::named("one", "org/model")
+    }
+}
+
+#[test]
+fn a_hot_batch_of_steps_is_the_golden_one() {
+    let steps = [step(41), step(42)];
+    let bytes = check("hot_steps.bin", &hot(HotKind::Steps, &steps));
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!(view.head(), head());
+    assert_eq!(view.steps().collect::<Vec<_>>(), steps);
+    assert_eq!(view.readings().len(), 0);
+}
+
+#[test]
+fn a_hot_batch_of_readings_is_the_golden_one() {
+    let bytes = check("hot_readings.bin", &hot(HotKind::Readings, &readings()));
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!(view.head(), head());
+    assert_eq!(view.readings().collect::<Vec<_>>(), readings());
+    assert_eq!(view.steps().len(), 0);
+}
+
+#[test]
+fn a_batch_of_tables_is_the_golden_one() {
+    let engines = [engine(), Engine::named("two", "org/model")];
+    let devices = [Device {
+        index: 3,
+        name: "gpu0".into(),
+        kind: "gpu".into(),
+        vendor: "acme".into(),
+        uuid: "GPU-0".into(),
+    }];
+    let events = [Event {
+        id: 9,
+        kind: EventKind::EngineRestarted,
+        severity: Severity::Warning,
+        wall_ns: 10,
+        monotonic_ns: 11,
+        source: "engine_push".into(),
+        subject: "one".into(),
+        text: "engine one restarted".into(),
+    }];
+    let verdicts = [Verdict {
+        id: 12,
+        revision: 13,
+        rule: "thermal_throttle".into(),
+        severity: Severity::Error,
+        subject: "gpu0".into(),
+        text: "gpu0 is too hot".into(),
+        wall_ns: 14,
+    }];
+    let (steps, readings) = ([step(43)], readings());
+    let tables = Tables {
+        node_name: Some("node one"),
+        engines: &engines,
+        devices: &devices,
+        events: &events,
+        verdicts: &verdicts,
+        steps: &steps,
+        readings: &readings,
+    };
+    let bytes = check("tables.bin", BatchWriter::default().write(&head(), &tables));
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!(view.head(), head());
+    assert_eq!(view.node_name(), Some("node one"));
+    assert_eq!(view.engines().collect::<Vec<_>>(), engines);
+    assert_eq!(view.devices().collect::<Vec<_>>(), devices);
+    assert_eq!(view.events().collect::<Vec<_>>(), events);
+    assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
+    assert_eq!(view.steps().collect::<Vec<_>>(), steps);
+    assert_eq!(view.readings().collect::<Vec<_>>(), readings);
+}
+
+#[test]
+fn a_batch_of_nothing_is_the_golden_one() {
+    let bytes = check("bare.bin", BatchWriter::default().write(&head(), &Tables::default()));
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!(view.head(), head());
+    assert_eq!((view.steps().len(), view.readings().len()), (0, 0));
+    assert_eq!((view.engines().count(), view.node_name()), (0, None));
+}
+
+/// An engine's memory as its layout says, written place by place.
+fn door_bytes() -> Vec<u8> {
+    let door = Door::new(2).expect("two is a power of two");
+    let mut bytes = vec![0; door.bytes as usize];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+
+    let header = door.header(name_hash("one"), 0x0102_0304_0506_0708);
+    put(0, bytemuck::bytes_of(&header));
+    put(Door::HEAD_AT, &42_u64.to_le_bytes());
+
+    let mut beat = Vec::new();
+    for word in [6_u64, 1_000_000_007, 1_700_000_000_000_000_008] {
+        beat.extend_from_slice(&word.to_le_bytes());
+    }
+    beat.extend_from_slice(&Flag::Draining.bit().to_le_bytes());
+    beat.extend_from_slice(&crc32fast::hash(&beat).to_le_bytes());
+    put(Door::HEARTBEAT_AT, &beat);
+
+    let info = Door::write_info(&engine());
+    let words = [2, info.len() as u32, crc32fast::hash(&info)];
+    put(Door::INFO_AT, bytemuck::cast_slice(&words));
+    put(Door::INFO_BYTES_AT, &info);
+
+    for sequence in [41, 42] {
+        let (at, step) = (door.slot_at(sequence), step(sequence));
+        let step = bytemuck::bytes_of(&step);
+        put(at, &sequence.to_le_bytes());
+        put(at + 8, bytemuck::cast_slice(&[STEP_BYTES as u32, crc32fast::hash(step)]));
+        put(at + Door::SLOT_HEADER_BYTES, step);
+    }
+    bytes
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytemuck::pod_read_unaligned(&bytes[at..at + 4])
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    bytemuck::pod_read_unaligned(&bytes[at..at + 8])
+}
+
+#[test]
+fn an_engine_s_door_is_the_golden_one() {
+    let bytes = check("door.bin", &door_bytes());
+    let header: DoorHeader = bytemuck::pod_read_unaligned(&bytes[..size_of::<DoorHeader>()]);
+    let door = Door::check(&header, bytes.len()).unwrap();
+    assert_eq!(door, Door::new(2).unwrap());
+    assert_eq!((header.instance, header.incarnation), (name_hash("one"), 0x0102_0304_0506_0708));
+    assert_eq!(long(&bytes, Door::HEAD_AT), 42);
+
+    let beat = &bytes[Door::HEARTBEAT_AT..Door::HEARTBEAT_AT + Door::HEARTBEAT_BYTES];
+    assert_eq!(word(beat, 28), crc32fast::hash(&beat[..28]));
+
+    let length = word(&bytes, Door::INFO_AT + 4) as usize;
+    let info = &bytes[Door::INFO_BYTES_AT..Door::INFO_BYTES_AT + length];
+    assert_eq!(word(&bytes, Door::INFO_AT) % 2, 0, "an even version: nobody is writing");
+    assert_eq!(word(&bytes, Door::INFO_AT + 8), crc32fast::hash(info));
+    // The process and the incarnation come from elsewhere: the kernel, the header.
+    assert_eq!(Door::read_info(info), Engine { process: 0, incarnation: 0, ..engine() });
+
+    for sequence in [41, 42] {
+        let at = door.slot_at(sequence);
+        let body = &bytes[at + Door::SLOT_HEADER_BYTES..][..STEP_BYTES];
+        assert_eq!(long(&bytes, at), sequence);
+        assert_eq!((word(&bytes, at + 8), word(&bytes, at + 12)), (256, crc32fast::hash(body)));
+        assert_eq!(bytemuck::pod_read_unaligned::<StepCore>(body), step(sequence));
+    }
+}
+
+#[test]
+fn greetings_are_sixteen_bytes_that_never_change() {
+    for (kind, number) in [
+        (GreetingKind::Engine, 1),
+        (GreetingKind::View, 2),
+        (GreetingKind::WelcomeEngine, 3),
+        (GreetingKind::WelcomeView, 4),
+        (GreetingKind::Refused, 5),
+    ] {
+        let bytes = [b'E', b'E', b'H', b'I', number, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let greeting = Greeting::new(kind);
+        assert_eq!(bytemuck::bytes_of(&greeting), bytes);
+        assert_eq!(Greeting::read(&bytes), Some(kind));
+    }
+}
+
+#[test]
+fn a_later_build_s_batch_is_read_as_far_as_it_is_known() {
+    let bytes = golden("future.bin");
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!((view.head().node, view.head().sequence, view.head().flags), (5, 7, 1 << 31));
+    assert_eq!(view.node_name(), Some("node one"));
+
+    let steps: Vec<StepCore> = view.steps().collect();
+    let [step] = steps[..] else { panic!("one step, not {}", steps.len()) };
+    assert!(step.layout > STEP_LAYOUT);
+    assert_eq!((step.instance, step.rank, step.sequence), (1, 4, 42));
+    assert_eq!(step.value(Field::Running), Some(7.0));
+    assert_eq!(step.value(Field::Waiting), None);
+    assert_eq!(Role::from_number(step.role), Role::Unknown);
+    assert_eq!(step.reserve, [11, 12, 13, 14, 15]);
+
+    let reading = view.readings().next().unwrap();
+    assert_eq!(MetricId::from_number(reading.metric), None);
+    assert_eq!(reading.value.to_bits(), 0.5_f64.to_bits());
+    let engine = view.engines().next().unwrap();
+    assert_eq!((engine.name.as_str(), engine.endpoint.as_str()), ("one", "http://one:8000"));
+    let event = view.events().next().unwrap();
+    assert_eq!((event.kind, event.severity), (EventKind::Unknown, Severity::Critical));
+    assert_eq!(event.text, "it rains");
+}
+
+#[test]
+fn a_golden_comparison_sees_a_changed_byte_and_a_changed_length() {
+    let good = hot(HotKind::Steps, &[StepCore::zeroed()]);
+    assert_eq!(first_difference(&good, &good), None);
+    let mut bad = good.clone();
+    bad[99] ^= 1;
+    assert_eq!(first_difference(&bad, &good), Some(99));
+    assert_eq!(first_difference(&good[..good.len() - 1], &good), Some(good.len() - 1));
+}
