@@ -190,11 +190,12 @@ fn a_batch_of_tables_is_the_golden_one() {
         verdicts: &verdicts,
         steps: &steps,
         readings: &readings,
+        held_ns: 12,
     };
     let bytes = check("tables.bin", BatchWriter::default().write(&head(), &tables));
     let view = BatchView::verify(&bytes).unwrap();
     assert_eq!(view.head(), head());
-    assert_eq!(view.node_name(), Some("node one"));
+    assert_eq!((view.node_name(), view.held_ns()), (Some("node one"), 12));
     assert_eq!(view.engines().collect::<Vec<_>>(), engines);
     assert_eq!(view.devices().collect::<Vec<_>>(), devices);
     assert_eq!(view.events().collect::<Vec<_>>(), events);
@@ -302,7 +303,7 @@ fn a_later_build_s_batch_is_read_as_far_as_it_is_known() {
     let bytes = golden("future.bin");
     let view = BatchView::verify(&bytes).unwrap();
     assert_eq!((view.head().node, view.head().sequence, view.head().flags), (5, 7, 1 << 31));
-    assert_eq!(view.node_name(), Some("node one"));
+    assert_eq!((view.node_name(), view.held_ns()), (Some("node one"), 12));
 
     let steps: Vec<StepCore> = view.steps().collect();
     let [step] = steps[..] else { panic!("one step, not {}", steps.len()) };

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::say;
-use crate::samplers;
+use crate::engine::samplers;
 use crate::schema::{METRICS, MetricKind};
 
 #[derive(Debug, Args)]

@@ -5,7 +5,6 @@ use clap::Args;
 use super::shared::Configuration;
 use super::{TROUBLE, USAGE, log, signals};
 use crate::engine::Agent;
-use crate::samplers::wait_until;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
@@ -38,7 +37,7 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
     for part in &agent.parts {
         tracing::info!("{part}");
     }
-    wait_until(u64::MAX, &stop);
+    stop.sleep_until(u64::MAX);
     agent.stop();
     0
 }

@@ -11,7 +11,7 @@ use super::gauges;
 use super::overseer::{self, Watched};
 use super::part::{PartLine, PartState};
 use super::road::{Cargo, Road};
-use super::sampling::{Common, SamplerGauges, Sampling};
+use super::sampling::{SamplerGauges, Sampling, Surroundings};
 use super::threads::{Cpus, Stage, Threads};
 use crate::config::Plan;
 use crate::journal::{Journal, Limits};
@@ -173,8 +173,8 @@ impl Agent {
             readings: self.readings.clone(),
             gauges: self.gauges.clone(),
         };
-        let mut common = Common { plan, context, events: self.events.clone(), ringer, cpus };
-        let mut sampling = Sampling::start(&mut common, &mut self.threads)?;
+        let mut around = Surroundings { plan, context, events: self.events.clone(), ringer, cpus };
+        let mut sampling = Sampling::start(&mut around, &mut self.threads)?;
         self.parts.append(&mut sampling.lines);
         self.samplers = std::mem::take(&mut sampling.gauges);
         Ok(sampling)

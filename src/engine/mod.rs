@@ -20,3 +20,6 @@ pub use agent::{Agent, StartError, TAKER_QUEUE_MAX};
 pub use desk::{RECENT_MAX, Recent};
 pub use load_model::LoadModel;
 pub use part::{PartLine, PartState};
+
+/// The samplers that this build can start.
+pub use crate::samplers;

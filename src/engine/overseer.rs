@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::newest::Names;
 use crate::platform::clock;
 use crate::platform::thread::Stop;
-use crate::samplers::{EventOutlet, Progress, wait_until};
+use crate::samplers::{EventOutlet, Progress};
 use crate::schema::{Event, EventKind, Severity};
 
 /// How often it looks: a stall is told within this after two periods.
@@ -43,7 +43,7 @@ pub(super) fn run(
             version = names.version();
             names_changed();
         }
-        wait_until(now_ns + LOOK_NS, stop);
+        stop.sleep_until(now_ns + LOOK_NS);
     }
 }
 

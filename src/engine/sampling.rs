@@ -33,7 +33,7 @@ pub(super) struct SamplerGauges {
 }
 
 /// What every sampler shares.
-pub(super) struct Common<'a> {
+pub(super) struct Surroundings<'a> {
     pub(super) plan: &'a Plan,
     pub(super) context: Context,
     pub(super) events: EventOutlet,
@@ -44,19 +44,19 @@ pub(super) struct Common<'a> {
 impl Sampling {
     /// Opens every sampler that is enabled and starts those that are ready.
     pub(super) fn start(
-        common: &mut Common<'_>,
+        around: &mut Surroundings<'_>,
         threads: &mut Threads,
     ) -> Result<Self, StartError> {
         let mut sampling = Self::default();
-        let plan = common.plan;
+        let plan = around.plan;
         for sampler in &plan.samplers {
             let name = sampler.entry.name;
             let line = if !sampler.enabled {
                 PartLine::new(name, PartState::Off, String::new())
             } else {
-                match (sampler.entry.open)(&common.context, &sampler.settings) {
+                match (sampler.entry.open)(&around.context, &sampler.settings) {
                     Opened::Ready(ready) => {
-                        sampling.run(sampler, ready, common, threads)?;
+                        sampling.run(sampler, ready, around, threads)?;
                         PartLine::ready(name)
                     }
                     Opened::NotHere(why) => PartLine::new(name, PartState::NotHere, why),
@@ -72,28 +72,28 @@ impl Sampling {
         &mut self,
         sampler: &SamplerPlan,
         ready: Box<dyn samplers::Sampler>,
-        common: &mut Common<'_>,
+        around: &mut Surroundings<'_>,
         threads: &mut Threads,
     ) -> Result<(), StartError> {
         let entry = sampler.entry;
-        let step_slots = if entry.steps { common.plan.ring_records } else { STEPS_LEAST };
+        let step_slots = if entry.steps { around.plan.ring_records } else { STEPS_LEAST };
         let (steps, step_reader) = ring::ring(step_slots);
-        let (readings, reading_reader) = ring::ring(common.plan.ring_records);
+        let (readings, reading_reader) = ring::ring(around.plan.ring_records);
         let rings = [steps.counts(), readings.counts()];
         let parts = OutletParts {
             steps,
             readings,
-            step_table: common.context.steps.clone(),
-            reading_table: common.context.readings.clone(),
-            names: common.context.names.clone(),
-            events: common.events.clone(),
-            drain: common.ringer.clone(),
+            step_table: around.context.steps.clone(),
+            reading_table: around.context.readings.clone(),
+            names: around.context.names.clone(),
+            events: around.events.clone(),
+            drain: around.ringer.clone(),
         };
         let outlet = Outlet::new(entry.name, parts);
         let losses = outlet.losses();
         let progress = Arc::new(Progress::new(sampler.period_ns, clock::monotonic_ns()));
         let watched = Watched { name: entry.name, progress: Arc::clone(&progress) };
-        let cpu = sampler.cpu.or_else(|| common.cpus.next());
+        let cpu = sampler.cpu.or_else(|| around.cpus.next());
         let stop = threads.stop_of(Stage::Samplers);
         let thread = samplers::start(entry.name, cpu, ready, outlet, progress, stop)
             .map_err(|error| StartError::system(entry.name, error))?;

@@ -119,7 +119,7 @@ mod tests {
             .unwrap();
         threads
             .spawn(Stage::Drain, "ends", None, |stop| {
-                crate::samplers::wait_until(u64::MAX, stop);
+                stop.sleep_until(u64::MAX);
             })
             .unwrap();
         let begun_ns = clock::monotonic_ns();

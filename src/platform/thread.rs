@@ -8,6 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
 
 use super::atomic::{AtomicBool, Ordering};
+use super::clock;
 
 /// Asks threads to end; cheap to look at in every round.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,19 @@ impl Stop {
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Sleeps until `CLOCK_MONOTONIC` reaches `due_ns`, looking at this flag
+    /// at least ten times a second, so that slow rounds still end at once.
+    pub fn sleep_until(&self, due_ns: u64) {
+        const LOOK_NS: u64 = clock::SECOND_NS / 10;
+        loop {
+            let now_ns = clock::monotonic_ns();
+            if now_ns >= due_ns || self.is_raised() {
+                return;
+            }
+            clock::sleep_until(due_ns.min(now_ns + LOOK_NS));
+        }
     }
 }
 

@@ -16,7 +16,6 @@ mod run;
 use std::path::PathBuf;
 
 use crate::newest::{Names, ReadingTable, StepTable};
-use crate::platform::clock;
 use crate::platform::thread::Stop;
 use crate::schema::MetricId;
 
@@ -37,7 +36,7 @@ pub trait Sampler: Send {
     /// Waits for the next tick, due at `due_ns`. A sampler whose source can
     /// wake it returns early.
     fn wait(&mut self, due_ns: u64, stop: &Stop) -> Woken {
-        wait_until(due_ns, stop);
+        stop.sleep_until(due_ns);
         Woken::Due
     }
 }
@@ -137,17 +136,4 @@ pub enum Opened {
     Ready(Box<dyn Sampler>),
     /// It exists and cannot be read: why, and what to do.
     Failed(String),
-}
-
-/// Sleeps until `due_ns`, looking at `stop` at least ten times a second so
-/// that an agent with slow samplers still leaves at once.
-pub fn wait_until(due_ns: u64, stop: &Stop) {
-    const LOOK_NS: u64 = clock::SECOND_NS / 10;
-    loop {
-        let now_ns = clock::monotonic_ns();
-        if now_ns >= due_ns || stop.is_raised() {
-            return;
-        }
-        clock::sleep_until(due_ns.min(now_ns + LOOK_NS));
-    }
 }
