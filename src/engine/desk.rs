@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 
 use crate::journal::{Entry, EntryKind, Journal, Sequence};
 use crate::newest::Names;
@@ -106,10 +106,7 @@ pub(super) fn run(desk: Desk, stop: &Stop) {
 impl State {
     /// Takes what came in; returns whether anything did.
     fn round(&mut self) -> bool {
-        let first = match self.desk.events.recv_timeout(Duration::from_millis(100)) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        let first = self.desk.events.recv_timeout(Duration::from_millis(100)).ok();
         let mut group: Vec<Event> = first.into_iter().collect();
         group.extend(self.desk.events.try_iter().take(GROUP_MAX - group.len()));
         let messages: Vec<(u64, Option<Sequence>, Bytes)> =

@@ -14,17 +14,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("newest", &["schema", "platform"]),
     ("transports", &["platform"]),
     ("samplers", &["schema", "ring", "newest", "platform"]),
-    ("pipeline", &["schema", "ring", "newest"]),
+    ("pipeline", &["schema", "ring", "newest", "platform"]),
     ("journal", &["schema", "platform"]),
     ("recorder", &["schema", "platform"]),
     ("diagnosis", &["schema"]),
     ("exporter", &["schema", "newest"]),
-    ("web", &["schema", "newest", "exporter"]),
+    ("web", &["schema", "newest", "exporter", "platform"]),
     ("kubernetes", &["schema"]),
     ("client", &["schema", "newest", "transports", "platform"]),
     ("config", &CONFIG_MAY_USE),
     ("engine", &ENGINE_MAY_USE),
-    ("cli", &["engine", "config", "client", "diagnosis", "recorder", "schema"]),
+    ("cli", &["engine", "config", "client", "diagnosis", "recorder", "schema", "platform"]),
 ];
 
 /// The rooms' own settings and catalogue entries.
