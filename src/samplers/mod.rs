@@ -7,6 +7,8 @@
 //! entry and goes on. A sampler refuses to wait for anything but its source:
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
+pub mod engine_push;
+
 mod outlet;
 mod run;
 
@@ -21,7 +23,7 @@ pub use outlet::{EventOutlet, Losses, Outlet, OutletParts};
 pub use run::{Progress, start};
 
 /// Every sampler, in the order in which they start.
-pub const ALL: &[&Entry] = &[];
+pub const ALL: &[&Entry] = &[&engine_push::ENTRY];
 
 /// Turns one source into facts.
 pub trait Sampler: Send {
@@ -118,6 +120,8 @@ pub struct Context {
     pub steps: StepTable,
     /// The newest readings, for those who hand them out.
     pub readings: ReadingTable,
+    /// What the engine door shares with the rest of the process.
+    pub door: engine_push::DoorContext,
 }
 
 /// The answer of [`Entry::open`].
