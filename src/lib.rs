@@ -20,6 +20,11 @@ pub mod newest;
 #[cfg(not(loom))]
 pub mod transports;
 
+/// Lets an engine say how loaded it is: stores into memory that its agent
+/// reads.
+#[cfg(not(loom))]
+pub mod producer;
+
 /// Each folder turns one source into facts on its own thread; it never judges
 /// them.
 #[cfg(all(feature = "agent", not(loom)))]

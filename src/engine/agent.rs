@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
@@ -20,6 +20,7 @@ use crate::pipeline::{self, Drain, Taker, TakerCounts};
 use crate::platform::atomic::AtomicU32;
 use crate::platform::clock;
 use crate::platform::doorbell::{Doorbell, Ringer};
+use crate::samplers::engine_push::DoorContext;
 use crate::samplers::own::Gauges;
 use crate::samplers::{Context, EventOutlet};
 use crate::schema::{Event, EventKind, Severity};
@@ -63,6 +64,7 @@ pub struct Agent {
     takers: Vec<(&'static str, Arc<TakerCounts>)>,
     samplers: Vec<SamplerGauges>,
     gauges: Gauges,
+    door: DoorContext,
     road: Option<Road>,
 }
 
@@ -70,6 +72,7 @@ pub struct Agent {
 struct Queues {
     events: Receiver<Event>,
     outcomes: Receiver<Outcome>,
+    news: Sender<Arc<[u8]>>,
 }
 
 impl Agent {
@@ -87,6 +90,7 @@ impl Agent {
         let readings = ReadingTable::shared(plan.newest_readings)
             .map_err(|error| StartError::system("the table of newest readings", error))?;
         let (events_in, events_out) = bounded(WAITING_MAX);
+        let (news_in, news_out) = bounded::<Arc<[u8]>>(WAITING_MAX);
         let mut agent = Self {
             names,
             steps,
@@ -100,13 +104,18 @@ impl Agent {
             road: None,
             samplers: Vec::new(),
             gauges: Gauges::default(),
+            door: DoorContext { counts: Arc::default(), news: Some(news_out) },
         };
         let cargo = agent.cargo();
         let mut cpus = Cpus::new(&plan.pinning);
         let (ringer, hand_drain) = agent.start_drain()?;
         let sampling = agent.start_samplers(plan, ringer, &mut cpus)?;
         let outcomes = agent.start_road(plan, &cargo, &mut takers, &mut cpus);
-        agent.start_desk(plan, Queues { events: events_out, outcomes }, cargo.incarnation)?;
+        agent.start_desk(
+            plan,
+            Queues { events: events_out, outcomes, news: news_in },
+            cargo.incarnation,
+        )?;
         agent.takers = takers.iter().map(|taker| (taker.name(), taker.counts())).collect();
         let drain = Drain::new(sampling.sources, takers, agent.drain_settings(plan, &cargo));
         agent.pipeline = drain.counts();
@@ -143,7 +152,7 @@ impl Agent {
 
     /// Starts the drain's thread, which tells how to ring it and waits for
     /// its drain: samplers need the one before the other can be made.
-    fn start_drain(&mut self) -> Result<(Ringer, crossbeam_channel::Sender<Drain>), StartError> {
+    fn start_drain(&mut self) -> Result<(Ringer, Sender<Drain>), StartError> {
         let (ringer_in, ringer_out) = bounded(1);
         let (drain_in, drain_out) = bounded::<Drain>(1);
         self.threads.spawn(Stage::Drain, "drain", None, move |stop| {
@@ -172,6 +181,7 @@ impl Agent {
             steps: self.steps.clone(),
             readings: self.readings.clone(),
             gauges: self.gauges.clone(),
+            door: self.door.clone(),
         };
         let mut around = Surroundings { plan, context, events: self.events.clone(), ringer, cpus };
         let mut sampling = Sampling::start(&mut around, &mut self.threads)?;
@@ -256,7 +266,10 @@ impl Agent {
             names: self.names.clone(),
             incarnation,
             recent: self.recent.clone(),
-            announce: Box::new(|_| {}),
+            announce: Box::new(move |bytes| {
+                // Readers that are too slow see the gap in the events' numbers.
+                let _ = queues.news.try_send(Arc::from(&bytes[..]));
+            }),
             deliver: self.road.as_ref().map(Road::deliver),
             outcomes: queues.outcomes,
         };

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Mode, chmod, fchmod};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -61,8 +62,20 @@ impl Listener {
     /// `AddrInUse` when somebody answers there; otherwise what the system
     /// says of the path.
     pub fn bind(path: &Path, backlog: i32) -> io::Result<Self> {
+        Self::bind_with_mode(path, backlog, 0o777)
+    }
+
+    /// As [`Listener::bind`], where the path's `mode` says who may call; there
+    /// is no instant at which anyone else could.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listener::bind`].
+    pub fn bind_with_mode(path: &Path, backlog: i32, mode: u32) -> io::Result<Self> {
         let address = SocketAddrUnix::new(path)?;
         let descriptor = new_socket()?;
+        // The path is made with the socket's own mode, less the umask.
+        fchmod(&descriptor, Mode::from_raw_mode(mode))?;
         match bind(&descriptor, &address) {
             Err(rustix::io::Errno::ADDRINUSE) => {
                 if Connection::connect(path).is_ok() {
@@ -73,6 +86,8 @@ impl Listener {
             }
             other => other?,
         }
+        // What the umask took away.
+        chmod(path, Mode::from_raw_mode(mode))?;
         listen(&descriptor, backlog)?;
         Ok(Self { descriptor, path: path.to_owned() })
     }
@@ -232,6 +247,16 @@ mod tests {
         let mut buffer = [0; 16];
         assert!(matches!(answerer.receive(&mut buffer).unwrap(), Received::Oversized));
         assert!(matches!(answerer.receive(&mut buffer).unwrap(), Received::HungUp));
+    }
+
+    #[test]
+    fn the_mode_says_who_may_call() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = Listener::bind_with_mode(&path, 4, 0o620).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o620);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! entry and goes on. A sampler refuses to wait for anything but its source:
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
+pub mod engine_push;
 mod outlet;
 pub mod own;
 pub mod procfs;
@@ -25,7 +26,7 @@ pub use readings::Readings;
 pub use run::{Progress, start};
 
 /// Every sampler, in the order in which they start.
-pub const ALL: &[&Entry] = &[&procfs::ENTRY, &own::ENTRY];
+pub const ALL: &[&Entry] = &[&engine_push::ENTRY, &procfs::ENTRY, &own::ENTRY];
 
 /// Turns one source into facts.
 pub trait Sampler: Send {
@@ -126,6 +127,8 @@ pub struct Context {
     pub readings: ReadingTable,
     /// Numbers about ourselves.
     pub gauges: own::Gauges,
+    /// What the engine door shares with the rest of the process.
+    pub door: engine_push::DoorContext,
 }
 
 /// The answer of [`Entry::open`].

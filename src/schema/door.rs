@@ -15,6 +15,13 @@
 //!              +16 256 B   a StepCore
 //! ```
 //!
+//! The agent's bell is a page of the agent's memory, which engines map to read:
+//!
+//! ```text
+//!    0  magic        8 B   "EEBELL01"
+//!   64  sleeping     4 B   1 while the agent sleeps or is about to
+//! ```
+//!
 //! Checksums are CRC-32 (the zlib one) of the bytes they guard: of the
 //! heartbeat's first 28 bytes, of the info bytes, of a slot's step. A writer
 //! may be any process and its memory may change under the reader: nothing
@@ -104,6 +111,13 @@ impl Door {
     pub const SLOT_BYTES: usize = Self::SLOT_HEADER_BYTES + STEP_BYTES;
     /// Most slots; 4,096 steps are 4 s at 1 kHz.
     pub const SLOTS_MAX: u32 = 4096;
+
+    /// The first eight bytes of the bell.
+    pub const BELL_MAGIC: [u8; 8] = *b"EEBELL01";
+    /// Where the bell says that the agent sleeps.
+    pub const BELL_SLEEPING_AT: usize = 64;
+    /// Size of the bell's memory.
+    pub const BELL_BYTES: usize = 4096;
 
     /// The places of a new door with `slot_count` slots.
     ///

@@ -22,9 +22,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("web", &["schema", "newest", "exporter", "platform"]),
     ("kubernetes", &["schema"]),
     ("client", &["schema", "newest", "transports", "platform"]),
+    ("producer", &["schema", "platform"]),
     ("config", &CONFIG_MAY_USE),
     ("engine", &ENGINE_MAY_USE),
-    ("cli", &["engine", "config", "client", "diagnosis", "recorder", "schema", "platform"]),
+    (
+        "cli",
+        &["engine", "config", "client", "producer", "diagnosis", "recorder", "schema", "platform"],
+    ),
 ];
 
 /// The rooms' own settings and catalogue entries.
@@ -46,7 +50,8 @@ const CONFIG_MAY_USE: [&str; 14] = [
 ];
 
 /// Everything above it.
-const ENGINE_MAY_USE: [&str; 15] = [
+const ENGINE_MAY_USE: [&str; 16] = [
+    "producer",
     "schema",
     "platform",
     "ring",

@@ -1,0 +1,55 @@
+//! The engine door: engines hand in memory into which they write their steps,
+//! readers are handed the newest values.
+//!
+//! One thread owns the socket, every connection, every mapped door and the
+//! bell. While steps flow it looks at each door's head about ten thousand
+//! times a second, which costs one load per idle door; after a quiet spell it
+//! says that it sleeps and waits on descriptors, and an engine's next step
+//! rings.
+//!
+//! Nothing that an engine says is believed before it was copied out and
+//! checked, nothing that it does delays another by more than a bounded round,
+//! and nobody at the door is ever waited for.
+
+mod bell;
+mod counts;
+mod engines;
+mod push;
+mod ranks;
+mod settings;
+mod signs;
+mod slots;
+mod views;
+
+use super::{Context, Entry, Opened, Settings};
+
+pub use counts::{DoorContext, DoorCounts};
+pub use ranks::{RANKS_MAX, Rank, Ranks, Refused};
+pub use signs::{Beat, Signs};
+pub use slots::{ROUND_SLOTS_MAX, Scratch, Slots};
+
+/// The engine door.
+pub static ENTRY: Entry = Entry {
+    name: "engine_push",
+    summary: "Takes steps from engines that push them, and hands the newest values to local readers.",
+    source: "the Unix socket agent.sock in the run directory, and memory that engines pass over it",
+    period_ms: 100,
+    steps: true,
+    metrics: &[],
+    settings: settings::SETTINGS,
+    open,
+};
+
+/// The socket's name in the run directory.
+pub const SOCKET_NAME: &str = "agent.sock";
+
+fn open(context: &Context, settings: &Settings) -> Opened {
+    let plan = match settings::Plan::from_settings(settings) {
+        Ok(plan) => plan,
+        Err(sentence) => return Opened::Failed(sentence),
+    };
+    match push::EnginePush::open(context, plan) {
+        Ok(sampler) => Opened::Ready(Box::new(sampler)),
+        Err(sentence) => Opened::Failed(sentence),
+    }
+}

@@ -1,0 +1,169 @@
+//! The readers at the door: each gets the tables once, then names, events and
+//! verdicts as batches.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use crate::newest::Names;
+use crate::platform::atomic::Ordering;
+use crate::platform::clock;
+use crate::platform::socket::Connection;
+use crate::schema::{BatchHead, BatchWriter, Device, Engine, Tables};
+
+use super::counts::{DoorCounts, add};
+
+/// Largest message of names: well within a socket's buffer.
+const PACKET_BYTES_MAX: usize = 32 * 1024;
+
+/// What an engine or a device takes in a message besides its texts.
+const ENTRY_BYTES: usize = 160;
+
+/// Most batches of news handed out in one round.
+const NEWS_ROUND_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Views {
+    list: Vec<View>,
+    /// All names, as messages, for `version` of them.
+    packets: Vec<Vec<u8>>,
+    version: Option<u64>,
+    writer: BatchWriter,
+    head: BatchHead,
+    counts: Arc<DoorCounts>,
+}
+
+#[derive(Debug)]
+struct View {
+    id: u64,
+    connection: Connection,
+    /// Which names it is being sent.
+    version: Option<u64>,
+    /// The next of those messages.
+    next: usize,
+    chatter: u32,
+}
+
+impl Views {
+    pub(super) fn new(counts: Arc<DoorCounts>) -> Self {
+        let incarnation = clock::wall_ns();
+        Self {
+            list: Vec::new(),
+            packets: Vec::new(),
+            version: None,
+            writer: BatchWriter::default(),
+            head: BatchHead { incarnation, generation: 1, ..bytemuck::Zeroable::zeroed() },
+            counts,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn open(&mut self, id: u64, connection: Connection) {
+        self.list.push(View { id, connection, version: None, next: 0, chatter: 0 });
+        add(&self.counts.views_opened, 1);
+        self.counts.views.store(self.list.len() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn close(&mut self, id: u64) {
+        self.list.retain(|view| view.id != id);
+        self.counts.views.store(self.list.len() as u64, Ordering::Relaxed);
+    }
+
+    /// The connection of a reader, and how many messages came over it that
+    /// nobody expected.
+    pub(super) fn connection(&mut self, id: u64) -> Option<(&Connection, &mut u32)> {
+        let view = self.list.iter_mut().find(|view| view.id == id)?;
+        Some((&view.connection, &mut view.chatter))
+    }
+
+    /// Sends each reader what it has not had. One that does not read misses
+    /// news, which is counted, and gets all names again once it reads.
+    pub(super) fn serve(&mut self, names: &Names, news: Option<&Receiver<Arc<[u8]>>>) {
+        let version = names.version();
+        if !self.list.is_empty() && self.version != Some(version) {
+            self.encode(names);
+            self.version = Some(version);
+        }
+        for view in &mut self.list {
+            view.catch_up(self.version, &self.packets);
+        }
+        for batch in news.iter().flat_map(|news| news.try_iter()).take(NEWS_ROUND_MAX) {
+            for view in &mut self.list {
+                let behind = view.next < self.packets.len();
+                if behind || view.connection.send(&batch, &[]).is_err() {
+                    view.version = None;
+                    add(&self.counts.news_missed, 1);
+                }
+            }
+        }
+    }
+
+    fn encode(&mut self, names: &Names) {
+        let (engines, devices) = (names.engines(), names.devices());
+        let (engines, devices) = (chunks(&engines, engine_bytes), chunks(&devices, device_bytes));
+        let engines = engines.into_iter().map(|engines| (engines, &[][..]));
+        let devices = devices.into_iter().map(|devices| (&[][..], devices));
+        let mut parts: Vec<(&[Engine], &[Device])> = engines.chain(devices).collect();
+        if parts.is_empty() {
+            parts.push((&[], &[]));
+        }
+        let last = parts.len() - 1;
+        self.packets.clear();
+        for (at, (engines, devices)) in parts.into_iter().enumerate() {
+            self.head.node = names.node_hash();
+            self.head.sequence += 1;
+            self.head.publish_monotonic_ns = clock::monotonic_ns();
+            self.head.publish_wall_ns = clock::wall_ns();
+            self.head.flags = BatchHead::SNAPSHOT | if at == last { BatchHead::LAST } else { 0 };
+            let tables =
+                Tables { node_name: Some(names.node()), engines, devices, ..Tables::default() };
+            self.packets.push(self.writer.write(&self.head, &tables).to_vec());
+        }
+    }
+}
+
+impl View {
+    fn catch_up(&mut self, version: Option<u64>, packets: &[Vec<u8>]) {
+        if self.version != version {
+            (self.version, self.next) = (version, 0);
+        }
+        while let Some(packet) = packets.get(self.next) {
+            if self.connection.send(packet, &[]).is_err() {
+                // It does not read, or is gone, which a hang-up will tell.
+                return;
+            }
+            self.next += 1;
+        }
+    }
+}
+
+/// Cuts a list so that each part fits a message.
+fn chunks<T>(list: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut parts = Vec::new();
+    let (mut begin, mut sum) = (0, 0);
+    for (at, entry) in list.iter().enumerate() {
+        let more = bytes(entry);
+        if sum + more > PACKET_BYTES_MAX - 1024 {
+            parts.push(&list[begin..at]);
+            (begin, sum) = (at, 0);
+        }
+        sum += more;
+    }
+    if begin < list.len() {
+        parts.push(&list[begin..]);
+    }
+    parts
+}
+
+fn engine_bytes(engine: &Engine) -> usize {
+    let texts = [&engine.name, &engine.model, &engine.endpoint, &engine.engine, &engine.source];
+    ENTRY_BYTES + texts.iter().map(|text| text.len()).sum::<usize>()
+}
+
+fn device_bytes(device: &Device) -> usize {
+    let texts = [&device.name, &device.kind, &device.vendor, &device.uuid];
+    ENTRY_BYTES + texts.iter().map(|text| text.len()).sum::<usize>()
+}
