@@ -18,3 +18,7 @@ pub mod newest;
 
 /// Carries named byte batches and knows nothing about what is inside.
 pub mod transports;
+
+/// What a router links: the load of every engine, with its age, and a choice.
+#[cfg(all(feature = "client", not(loom)))]
+pub mod client;
