@@ -39,6 +39,10 @@ pub mod pipeline;
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod journal;
 
+/// What a router links: the load of every engine, with its age, and a choice.
+#[cfg(all(feature = "client", not(loom)))]
+pub mod client;
+
 /// Turns text into a plan that cannot be wrong.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;

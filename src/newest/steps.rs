@@ -50,6 +50,10 @@ pub struct RankKey {
     pub producer: u16,
 }
 
+/// Writes disturbed every try to read a cell; keep what you had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disturbed;
+
 impl RankKey {
     /// The key of a step.
     #[must_use]
@@ -184,6 +188,20 @@ impl StepTableView {
         (whole && words[0] != 0).then(|| bytemuck::cast(words))
     }
 
+    /// Like [`Self::read`], but tells a free cell (`Ok(None)`) from one whose
+    /// value could not be had whole. Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// When writes disturbed every try.
+    pub fn look(&self, index: usize) -> Result<Option<NewestStep>, Disturbed> {
+        let mut words = [0_u64; VALUE_WORDS];
+        if self.0.read(index, &mut words) {
+            return Ok((words[0] != 0).then(|| bytemuck::cast(words)));
+        }
+        if self.0.finished(index) == 0 { Ok(None) } else { Err(Disturbed) }
+    }
+
     /// The newest step of every rank, in no order. Allocates nothing.
     pub fn iter(&self) -> impl Iterator<Item = NewestStep> + '_ {
         (0..self.len()).filter_map(|index| self.read(index))
@@ -209,6 +227,8 @@ mod tests {
             writer.write(&newest(1, sequence));
             writer.write(&newest(2, 10 * sequence));
         }
+        assert_eq!(view.look(0).map(|n| n.map(|n| n.step.sequence)), Ok(Some(3)));
+        assert_eq!(view.look(2).map(|n| n.is_none()), Ok(true), "never written is free");
         let seen: Vec<u64> = view.iter().map(|newest| newest.step.sequence).collect();
         assert_eq!(seen, [3, 30]);
         assert_eq!(view.changes(), 6);
