@@ -8,15 +8,18 @@ use std::thread::JoinHandle;
 use thiserror::Error;
 
 use super::core::ViewSettings;
-use super::{View, local, remote};
+use super::{View, local, over_nats};
 use crate::platform::poll::Bell;
 use crate::platform::thread::{Stop, spawn};
+use crate::transports::nats::NatsSettings;
 
 /// Whom to listen to. Both empty: the local agent, where it usually is.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// NATS servers, such as `nats://10.0.0.1:4222`. None: the local agent.
-    pub nats: Vec<String>,
+    /// NATS servers and how to enter them. None: the local agent.
+    pub nats: Option<NatsSettings>,
+    /// What every subject begins with. None: `eagle_eye.v1`.
+    pub prefix: Option<String>,
     /// Only engines that serve this model; over NATS others are not even
     /// received. None: all.
     pub model: Option<String>,
@@ -51,8 +54,17 @@ impl Options {
     #[must_use]
     pub fn from_environment() -> Self {
         let servers = std::env::var("EAGLE_EYE_NATS").unwrap_or_default();
-        let servers = servers.split(',').map(str::trim).filter(|url| !url.is_empty());
-        Self { nats: servers.map(str::to_owned).collect(), ..Self::default() }
+        Self::over_nats(servers.split(','))
+    }
+
+    /// Over these NATS servers, such as `nats://10.0.0.1:4222`; with none, the
+    /// local agent.
+    #[must_use]
+    pub fn over_nats<'a>(servers: impl IntoIterator<Item = &'a str>) -> Self {
+        let servers = servers.into_iter().map(str::trim).filter(|url| !url.is_empty());
+        let servers: Vec<String> = servers.map(str::to_owned).collect();
+        let nats = (!servers.is_empty()).then(|| NatsSettings::with_urls(servers));
+        Self { nats, ..Self::default() }
     }
 }
 
@@ -65,7 +77,10 @@ impl View {
     ///
     /// When a thread cannot be started or the servers' settings make no sense.
     pub fn connect(options: Options) -> Result<Self, ConnectError> {
-        if options.nats.is_empty() { local::start(options) } else { remote::connect(options) }
+        match options.nats.clone() {
+            Some(nats) => over_nats::connect(nats, &options),
+            None => local::start(options),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod ledger;
 mod local;
 pub mod merge;
 mod news;
+mod over_nats;
 mod pick;
 mod policy;
 pub mod remote;

@@ -18,8 +18,8 @@ use crate::platform::poll::{Bell, readable, wait_readable};
 use crate::platform::thread::Stop;
 use crate::schema::subject_token;
 
-/// The subject of snapshot requests.
-pub const SNAPSHOT_SUBJECT: &str = "eagle_eye.v1.snapshot";
+/// What every subject begins with, unless the agents are configured otherwise.
+pub const PREFIX_DEFAULT: &str = "eagle_eye.v1";
 
 const TICK_NS: u64 = 50 * MILLISECOND_NS;
 /// How long to wait for answers before asking again.
@@ -74,12 +74,12 @@ impl Intake {
 
 /// What a view subscribes to.
 #[must_use]
-pub fn subjects(model: Option<&str>) -> [String; 3] {
+pub fn subjects(prefix: &str, model: Option<&str>) -> [String; 3] {
     let model = model.map_or_else(|| "*".to_owned(), subject_token);
     [
-        format!("eagle_eye.v1.routing.*.{model}"),
-        "eagle_eye.v1.events.*".to_owned(),
-        "eagle_eye.v1.verdicts.*".to_owned(),
+        format!("{prefix}.routing.*.{model}"),
+        format!("{prefix}.events.*"),
+        format!("{prefix}.verdicts.*"),
     ]
 }
 
@@ -102,27 +102,22 @@ pub fn start<R: Requester + 'static>(
         bell: Arc::clone(&bell),
         connections: Arc::default(),
     };
-    let subjects = subjects(options.model.as_deref());
+    let prefix = options.prefix.as_deref().unwrap_or(PREFIX_DEFAULT);
+    let subjects = subjects(prefix, options.model.as_deref());
+    let snapshot = format!("{prefix}.snapshot");
     let mut requester = subscribe(&subjects, intake.clone()).map_err(ConnectError::Subscribe)?;
     let running = Running::start("ee-view-remote", bell, move |stop, bell| {
-        keep(&intake, &mut requester, stop, bell);
+        keep(&intake, &mut requester, &snapshot, (stop, bell));
     })?;
     Ok(view.running(running))
 }
 
-/// A view over the NATS servers in `options`.
-pub(super) fn connect(options: Options) -> Result<View, ConnectError> {
-    let no_transport = format!("no transport reaches {} servers", options.nats.len());
-    start::<NoRequester>(&options, |_, _| Err(no_transport.into()))
-}
-
-struct NoRequester;
-
-impl Requester for NoRequester {
-    fn request(&mut self, _: &str, _: &[u8]) {}
-}
-
-fn keep(intake: &Intake, requester: &mut impl Requester, stop: &Stop, bell: &Bell) {
+fn keep(
+    intake: &Intake,
+    requester: &mut impl Requester,
+    snapshot: &str,
+    (stop, bell): (&Stop, &Bell),
+) {
     let (mut asked_for, mut asked_ns) = (0, 0);
     while !stop.is_raised() {
         let now_ns = monotonic_ns();
@@ -136,7 +131,7 @@ fn keep(intake: &Intake, requester: &mut impl Requester, stop: &Stop, bell: &Bel
         let is_due = connection != asked_for || now_ns.saturating_sub(asked_ns) >= patience_ns;
         if is_connected && is_due {
             (asked_for, asked_ns) = (connection, now_ns);
-            requester.request(SNAPSHOT_SUBJECT, b"");
+            requester.request(snapshot, b"");
         }
         let _ = wait_readable(&mut [readable(bell.as_fd())], TICK_NS, |_| bell.silence());
     }

@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(names.version(), version);
     }
 
+    #[cfg(not(miri))]
     #[test]
     fn more_devices_than_the_list_holds_are_refused_and_counted() {
         let names = Names::new("n");

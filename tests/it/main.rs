@@ -5,5 +5,7 @@ mod counting;
 mod nats;
 #[cfg(feature = "agent")]
 mod procfs_alloc;
+#[cfg(feature = "agent")]
+mod road;
 #[cfg(feature = "client")]
 mod server;

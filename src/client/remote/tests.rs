@@ -14,8 +14,8 @@ impl Requester for Told {
 
 #[test]
 fn a_model_narrows_the_subjects() {
-    assert_eq!(subjects(None)[0], "eagle_eye.v1.routing.*.*");
-    assert_eq!(subjects(Some("org/m.1"))[0], "eagle_eye.v1.routing.*.org_m_1");
+    assert_eq!(subjects(PREFIX_DEFAULT, None)[0], "eagle_eye.v1.routing.*.*");
+    assert_eq!(subjects("p.q", Some("org/m.1"))[0], "p.q.routing.*.org_m_1");
 }
 
 #[cfg(not(miri))]
@@ -32,7 +32,7 @@ fn every_connection_asks_for_a_snapshot_and_its_answer_fills_the_view() {
     let intake = door.expect("it was handed over");
     for connection in 1..=2 {
         intake.connected(monotonic_ns());
-        assert_eq!(requests.recv().expect("it asks"), SNAPSHOT_SUBJECT);
+        assert_eq!(requests.recv().expect("it asks"), "eagle_eye.v1.snapshot");
         let sent_ns = monotonic_ns();
         let steps = [StepCore {
             instance: 1,
@@ -63,8 +63,8 @@ fn every_connection_asks_for_a_snapshot_and_its_answer_fills_the_view() {
 }
 
 #[test]
-fn without_a_transport_the_error_says_so() {
-    let options = Options { nats: vec!["nats://a:4222".into()], ..Options::default() };
-    let error = View::connect(options).expect_err("nothing reaches it");
+fn servers_that_cannot_be_are_an_error() {
+    let options = Options::over_nats(["http://a:4222"]);
+    let error = View::connect(options).expect_err("no such scheme");
     assert!(error.to_string().starts_with("subscribing to NATS failed"), "{error}");
 }
