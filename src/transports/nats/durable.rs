@@ -367,13 +367,19 @@ impl Keeping {
         let patience = if stopped { self.shared.wake.time_left() } else { ACK_PATIENCE };
         let _ = timeout(patience, async {
             loop {
-                if self.send_queued(session, mode, flying, ids).await.is_err() {
-                    return;
+                self.send_queued(session, mode, flying, ids).await?;
+                tokio::select! {
+                    done = flying.next() => match done {
+                        Some(done) => self.report(done, ids),
+                        None => break,
+                    },
+                    () = session.lost() => return Err(End::Lost),
                 }
-                let Some(done) = flying.next().await else { break };
-                self.report(done, ids);
             }
-            let _ = session.client.flush().await;
+            tokio::select! {
+                flushed = session.client.flush() => flushed.map_err(|_| End::Lost),
+                () = session.lost() => Err(End::Lost),
+            }
         })
         .await;
     }

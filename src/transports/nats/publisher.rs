@@ -517,7 +517,10 @@ impl Sending {
             while !self.queued.is_empty() {
                 self.send_queued(session, generation).await?;
             }
-            session.client.flush().await.map_err(|_| End::Lost)
+            tokio::select! {
+                flushed = session.client.flush() => flushed.map_err(|_| End::Lost),
+                () = session.lost() => Err(End::Lost),
+            }
         })
         .await;
     }
