@@ -194,9 +194,9 @@ impl Link {
         words.state = state;
     }
 
-    /// Says what works but should be put right.
-    pub(crate) fn warn(&self, warning: String) {
-        self.0.words.lock().unwrap_or_else(PoisonError::into_inner).warning = Some(warning);
+    /// Says what works but should be put right; `None` when nothing is.
+    pub(crate) fn warn(&self, warning: impl Into<Option<String>>) {
+        self.0.words.lock().unwrap_or_else(PoisonError::into_inner).warning = warning.into();
     }
 }
 

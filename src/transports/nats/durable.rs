@@ -20,10 +20,8 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::context::{GetStreamErrorKind, RequestErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use futures_util::StreamExt;
@@ -34,6 +32,7 @@ use super::StartError;
 use super::refusal::{Said, said};
 use super::session::{Departure, LOOK_AGAIN, Session};
 use super::settings::NatsSettings;
+use super::stream::{self, Found, StreamSettings};
 use super::traffic::{Desk, End, Traffic, Wake, Worker};
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::clock;
@@ -47,26 +46,6 @@ const ACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A cluster without a leader is asked again after so long.
 const STREAM_RETRY: Duration = Duration::from_millis(500);
-
-/// The stream that stores the messages.
-#[derive(Debug, Clone)]
-pub struct StreamSettings {
-    /// Its name.
-    pub name: String,
-    /// The subjects that it stores; may be patterns.
-    pub subjects: Vec<String>,
-    /// Whether to create it when it is absent. An existing one is used as it
-    /// is.
-    pub create: bool,
-    /// How long it keeps a message.
-    pub age_max: Duration,
-    /// How many bytes it keeps; the oldest go first.
-    pub bytes_max: u64,
-    /// On how many servers of a cluster.
-    pub replicas: usize,
-    /// How long it remembers message ids.
-    pub duplicate_window: Duration,
-}
 
 /// What the durable end tells its owner, on its own thread.
 pub struct DurableHooks {
@@ -119,20 +98,6 @@ struct Entry {
     subject: Arc<str>,
     id: String,
     payload: Bytes,
-}
-
-impl Default for StreamSettings {
-    fn default() -> Self {
-        Self {
-            name: "EAGLE_EYE".into(),
-            subjects: Vec::new(),
-            create: true,
-            age_max: Duration::from_secs(7 * 24 * 3600),
-            bytes_max: 1 << 30,
-            replicas: 1,
-            duplicate_window: Duration::from_secs(600),
-        }
-    }
 }
 
 impl NatsDurable {
@@ -218,6 +183,13 @@ enum Mode {
 type Done = (String, Result<Kept, String>);
 type InFlight = FuturesUnordered<Pin<Box<dyn Future<Output = Done>>>>;
 
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        // Also when a hook panics: nothing is taken any more.
+        self.shared.open.store(0, Ordering::Release);
+    }
+}
+
 impl Traffic for Keeping {
     async fn carry(&mut self, session: &Session, generation: u32) -> End {
         let end = match self.prepare(session).await {
@@ -239,19 +211,26 @@ impl Traffic for Keeping {
 impl Keeping {
     /// Finds the stream, or makes it, or learns that there can be none.
     async fn prepare(&mut self, session: &Session) -> Result<Mode, End> {
-        let mut context = jetstream::new(session.client.clone());
+        let mut context = Box::new(jetstream::new(session.client.clone()));
         context.set_timeout(ACK_PATIENCE);
         loop {
             let found = tokio::select! {
                 () = session.lost() => return Err(End::Lost),
                 () = self.shared.wake.stopped() => return Err(End::Stopped),
-                found = find_stream(&context, &self.stream) => found,
+                found = stream::find(&context, &self.stream) => found,
+                () = self.lookup_forbidden(session) => Found::Unseen(format!(
+                    "{} forbids looking up the JetStream stream {}: it is taken to be there",
+                    session.server, self.stream.name
+                )),
             };
             match found {
-                Found::Ready => return Ok(Mode::JetStream(Box::new(context))),
-                Found::Trouble(sentence) => {
+                Found::Ready => {
+                    self.shared.link.warn(session.warning.clone());
+                    return Ok(Mode::JetStream(context));
+                }
+                Found::Unseen(sentence) => {
                     self.shared.link.warn(sentence);
-                    return Ok(Mode::JetStream(Box::new(context)));
+                    return Ok(Mode::JetStream(context));
                 }
                 Found::NoJetStream => {
                     self.shared.link.warn(format!(
@@ -268,6 +247,16 @@ impl Keeping {
                 () = self.shared.wake.stopped() => return Err(End::Stopped),
                 () = tokio::time::sleep(STREAM_RETRY) => {}
             }
+        }
+    }
+
+    /// Returns when the server said that we may not ask about streams.
+    async fn lookup_forbidden(&self, session: &Session) {
+        loop {
+            if self.heed(session) {
+                return;
+            }
+            session.changed().await;
         }
     }
 
@@ -378,25 +367,36 @@ impl Keeping {
         let patience = if stopped { self.shared.wake.time_left() } else { ACK_PATIENCE };
         let _ = timeout(patience, async {
             loop {
-                if self.send_queued(session, mode, flying, ids).await.is_err() {
-                    return;
+                self.send_queued(session, mode, flying, ids).await?;
+                tokio::select! {
+                    done = flying.next() => match done {
+                        Some(done) => self.report(done, ids),
+                        None => break,
+                    },
+                    () = session.lost() => return Err(End::Lost),
                 }
-                let Some(done) = flying.next().await else { break };
-                self.report(done, ids);
             }
-            let _ = session.client.flush().await;
+            tokio::select! {
+                flushed = session.client.flush() => flushed.map_err(|_| End::Lost),
+                () = session.lost() => Err(End::Lost),
+            }
         })
         .await;
     }
 
-    /// Reads what the server complains of.
-    fn heed(&self, session: &Session) {
+    /// Reads what the server complains of; whether it forbade asking about
+    /// streams, which alone does not hinder publishing.
+    fn heed(&self, session: &Session) -> bool {
+        let mut lookup_forbidden = false;
         for text in session.errors() {
             let server = &session.server;
             let since_ns = clock::monotonic_ns();
             let refuse =
                 |sentence| self.shared.link.turn(LinkState::Refused { since_ns, sentence });
             match said(&text) {
+                Said::PublishForbidden(subject) if subject.starts_with("$JS.") => {
+                    lookup_forbidden = true;
+                }
                 Said::PublishForbidden(subject) => {
                     self.shared.link.count(Count::ForbiddenReported, 1);
                     refuse(format!(
@@ -410,73 +410,8 @@ impl Keeping {
                 Said::Other => self.shared.link.warn(format!("{server} complains: {text}")),
             }
         }
+        lookup_forbidden
     }
-}
-
-/// How a search for the stream went.
-enum Found {
-    Ready,
-    NoJetStream,
-    NotYet(String),
-    /// Publishing is tried all the same; each message tells its own fault.
-    Trouble(String),
-}
-
-async fn find_stream(context: &Context, wanted: &StreamSettings) -> Found {
-    let name = &wanted.name;
-    let Err(error) = context.get_stream(name).await else { return Found::Ready };
-    match error.kind() {
-        GetStreamErrorKind::JetStream(fault) => match fault.error_code() {
-            ErrorCode::STREAM_NOT_FOUND if wanted.create => create_stream(context, wanted).await,
-            ErrorCode::STREAM_NOT_FOUND => Found::Trouble(format!(
-                "there is no JetStream stream {name}: create it, or let it be created"
-            )),
-            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-                Found::NoJetStream
-            }
-            _ if fault.code() == 503 => {
-                Found::NotYet(format!("JetStream is not ready for stream {name}: {fault}"))
-            }
-            _ => Found::Trouble(format!("cannot look up the JetStream stream {name}: {fault}")),
-        },
-        GetStreamErrorKind::Request if is_unanswered(&error) => Found::NoJetStream,
-        _ => Found::Trouble(format!(
-            "cannot look up the JetStream stream {name} ({error}): it is taken to be there"
-        )),
-    }
-}
-
-async fn create_stream(context: &Context, wanted: &StreamSettings) -> Found {
-    let name = &wanted.name;
-    let config = Config {
-        name: name.clone(),
-        subjects: wanted.subjects.clone(),
-        retention: RetentionPolicy::Limits,
-        discard: DiscardPolicy::Old,
-        storage: StorageType::File,
-        max_age: wanted.age_max,
-        max_bytes: i64::try_from(wanted.bytes_max).unwrap_or(i64::MAX),
-        num_replicas: wanted.replicas,
-        duplicate_window: wanted.duplicate_window,
-        ..Config::default()
-    };
-    match context.get_or_create_stream(config).await {
-        Ok(_) => Found::Ready,
-        Err(error) => Found::Trouble(format!(
-            "cannot create the JetStream stream {name} ({error}): create it yourself or allow it"
-        )),
-    }
-}
-
-fn is_unanswered(error: &dyn std::error::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(request) = error.downcast_ref::<jetstream::context::RequestError>() {
-            return request.kind() == RequestErrorKind::NoResponders;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 enum Outcome {

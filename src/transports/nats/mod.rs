@@ -33,13 +33,15 @@ mod refusal;
 mod servers;
 mod session;
 mod settings;
+mod stream;
 mod subscriber;
 mod traffic;
 mod version;
 
-pub use durable::{DoneHook, DurableHooks, Kept, NatsDurable, StreamSettings};
+pub use durable::{DoneHook, DurableHooks, Kept, NatsDurable};
 pub use publisher::{Answer, FullStateReason, NatsPublisher, Outlet, PublisherHooks, ReplyHook};
 pub use settings::{NatsSettings, SERVERS_MAX, Secret, SettingsError, TlsSettings};
+pub use stream::StreamSettings;
 pub use subscriber::{
     ConnectedHook, LostHook, MessageHook, NatsSubscriber, Requests, SubscriberHooks,
 };

@@ -246,6 +246,14 @@ enum Handed {
     Forbidden,
 }
 
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // Also when a hook panics: nothing is taken any more.
+        self.shared.open.store(0, Ordering::Release);
+        self.drop_queue(Count::NotConnected);
+    }
+}
+
 impl Traffic for Sending {
     async fn carry(&mut self, session: &Session, generation: u32) -> End {
         self.refusals = Refusals::default();
@@ -409,6 +417,7 @@ impl Sending {
                 biased;
                 result = sending => result,
                 () = session.lost() => return Err(End::Lost),
+                () = self.shared.wake.overdue() => return Err(End::Stopped),
             };
             if clock::monotonic_ns().saturating_sub(began_ns) > SLOW_SEND_NS {
                 self.shared.behind.store(true, Ordering::Release);
@@ -508,7 +517,10 @@ impl Sending {
             while !self.queued.is_empty() {
                 self.send_queued(session, generation).await?;
             }
-            session.client.flush().await.map_err(|_| End::Lost)
+            tokio::select! {
+                flushed = session.client.flush() => flushed.map_err(|_| End::Lost),
+                () = session.lost() => Err(End::Lost),
+            }
         })
         .await;
     }

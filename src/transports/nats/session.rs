@@ -81,6 +81,7 @@ pub(super) struct Departure(Option<Instant>);
 pub(super) async fn dial(target: &Target, settings: &NatsSettings) -> Result<Session, DialFault> {
     let label = &target.label;
     let proof = target.login.proof().map_err(DialFault::Refused)?;
+    check_files(settings).map_err(DialFault::Refused)?;
     let signals = Arc::new(Signals::default());
     let asked_ns = Arc::new(AtomicU64::new(0));
     let asking = Arc::clone(&asked_ns);
@@ -268,6 +269,18 @@ fn with_settings(
         options = options.add_client_certificate(cert.clone(), key.clone());
     }
     options
+}
+
+/// The client does not say which file it missed.
+fn check_files(settings: &NatsSettings) -> Result<(), String> {
+    let tls = &settings.tls;
+    for (name, path) in [("tls.ca", &tls.ca), ("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
+        if let Some(path) = path {
+            std::fs::File::open(path)
+                .map_err(|error| format!("cannot read {name}, {}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn fault_of(error: &ConnectError, target: &Target, settings: &NatsSettings) -> DialFault {

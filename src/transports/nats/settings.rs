@@ -21,7 +21,7 @@ pub const SERVERS_MAX: usize = 64;
 pub struct Secret(String);
 
 /// How to reach and enter NATS.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NatsSettings {
     /// Servers, as `nats://host:4222` or `tls://host`; a user and password
     /// (or a token alone) before an `@` hold for that server.
@@ -157,6 +157,31 @@ impl From<&str> for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
+    }
+}
+
+impl fmt::Debug for NatsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let urls: Vec<_> = self.urls.iter().map(|url| without_secret(url)).collect();
+        f.debug_struct("NatsSettings")
+            .field("urls", &urls)
+            .field("name", &self.name)
+            .field("user", &self.user)
+            .field("password", &self.password)
+            .field("token", &self.token)
+            .field("nkey_seed", &self.nkey_seed)
+            .field("credentials_file", &self.credentials_file)
+            .field("tls", &self.tls)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("ping_interval", &self.ping_interval)
+            .field("reconnect_delay_max", &self.reconnect_delay_max)
+            .field("queue_batches", &self.queue_batches)
+            .field("client_capacity", &self.client_capacity)
+            .field("subscription_capacity", &self.subscription_capacity)
+            .field("inbox_prefix", &self.inbox_prefix)
+            .field("servers_discovered", &self.servers_discovered)
+            .field("answer_hold_max", &self.answer_hold_max)
+            .finish()
     }
 }
 

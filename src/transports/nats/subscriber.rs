@@ -175,6 +175,13 @@ struct Tally {
     lost: u64,
 }
 
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        // Also when a hook panics: nothing is asked any more.
+        self.shared.open.store(0, Ordering::Release);
+    }
+}
+
 impl Traffic for Receiving {
     async fn carry(&mut self, session: &Session, generation: u32) -> End {
         let end = match self.subscribe(session).await {

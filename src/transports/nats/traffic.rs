@@ -48,6 +48,7 @@ pub(super) enum End {
 pub(super) struct Wake {
     stop: Stop,
     stop_by_ns: AtomicU64,
+    stopping: Notify,
     notify: Notify,
 }
 
@@ -92,8 +93,20 @@ impl Wake {
     /// Returns when the thread should end.
     pub(super) async fn stopped(&self) {
         while !self.is_stopped() {
-            self.roused().await;
+            self.stopping.notified().await;
         }
+    }
+
+    /// Returns when the thread should have ended.
+    pub(super) async fn overdue(&self) {
+        self.stopped().await;
+        tokio::time::sleep(self.time_left()).await;
+    }
+
+    fn stop(&self) {
+        self.stop.raise();
+        self.stopping.notify_one();
+        self.notify.notify_one();
     }
 }
 
@@ -103,8 +116,7 @@ impl Worker {
         let deadline_ns = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
         let by_ns = clock::monotonic_ns().saturating_add(deadline_ns);
         self.wake.stop_by_ns.store(by_ns, Ordering::Relaxed);
-        self.wake.stop.raise();
-        self.wake.rouse();
+        self.wake.stop();
         // A little more than the deadline, for a thread that uses all of it.
         let patience = deadline.saturating_add(Duration::from_nanos(50 * MILLISECOND_NS));
         let ended = matches!(
@@ -119,8 +131,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.wake.stop.raise();
-        self.wake.rouse();
+        self.wake.stop();
     }
 }
 

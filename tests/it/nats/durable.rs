@@ -7,7 +7,7 @@ use eagle_eye::transports::LinkState;
 use eagle_eye::transports::nats::{DurableHooks, Kept, NatsDurable, NatsSettings, StreamSettings};
 
 use super::settings;
-use crate::server::{NatsServer, PATIENCE, eventually};
+use crate::server::{NatsServer, PATIENCE, eventually, free_port};
 
 struct Keeping {
     durable: NatsDurable,
@@ -121,6 +121,29 @@ fn a_stream_that_may_not_be_created_is_told() {
 }
 
 #[test]
+fn a_user_who_may_only_publish_is_acknowledged() {
+    let server = NatsServer::with(&format!(
+        "{JETSTREAM}\nauthorization {{ users: [ {{ user: admin, password: p }}, \
+         {{ user: agent, password: p, permissions: {{ publish: \"events.>\", \
+         subscribe: \"_INBOX.>\" }} }} ] }}"
+    ));
+    let with = |user: &str| NatsSettings {
+        user: Some(user.into()),
+        password: Some("p".into()),
+        ..settings(server.url())
+    };
+    start(with("admin"), events()).ready();
+    let keeping = start(with("agent"), events());
+    keeping.ready();
+    assert!(keeping.offer("one"));
+    let (_, result) = keeping.next();
+    assert!(matches!(result, Ok(Kept::Acknowledged { .. })), "{result:?}");
+    let snapshot = keeping.durable.snapshot();
+    assert!(snapshot.is_connected(), "{snapshot:?}");
+    assert!(snapshot.warning.is_some_and(|warning| warning.contains("forbids looking up")));
+}
+
+#[test]
 fn without_a_connection_nothing_is_taken() {
     let keeping = start(settings("nats://127.0.0.1:1"), events());
     eventually("a sentence", || matches!(keeping.durable.snapshot().state, LinkState::Down { .. }));
@@ -142,4 +165,39 @@ fn stopping_awaits_what_is_under_way() {
     let reports: Vec<_> = keeping.done.try_iter().collect();
     assert_eq!(reports.len(), 40);
     assert!(reports.iter().all(|(_, result)| result.is_ok()), "{reports:?}");
+}
+
+#[test]
+fn a_replicated_stream_outlives_one_of_three_servers() {
+    let ports = [free_port(), free_port(), free_port()];
+    let routes = [free_port(), free_port(), free_port()];
+    let peers = routes.map(|port| format!("\"nats://127.0.0.1:{port}\"")).join(",");
+    // Started at once: none is ready before it has met another.
+    let mut servers: Vec<_> = (0..3)
+        .map(|at| {
+            let config = format!(
+                "server_name: n{at}\n{JETSTREAM}\ncluster {{ name: c, listen: \
+                 \"127.0.0.1:{}\", routes: [{peers}] }}",
+                routes[at]
+            );
+            NatsServer::on(ports[at], &config, |_| {})
+        })
+        .collect();
+    let all = NatsSettings::with_urls(servers.iter().map(NatsServer::url));
+    let keeping = start(all, StreamSettings { replicas: 3, ..events() });
+    keeping.ready();
+    let stored = |id: &str| {
+        eventually(id, || {
+            keeping.offer(id) && matches!(keeping.next().1, Ok(Kept::Acknowledged { .. }))
+        });
+    };
+    stored("before");
+    assert_eq!(keeping.durable.snapshot().warning, None, "it was not ready at first");
+    let LinkState::Connected { server, .. } = keeping.durable.snapshot().state else {
+        panic!("connected")
+    };
+    let at = ports.iter().position(|port| server.contains(&format!(":{port} "))).unwrap();
+    servers[at].kill();
+    stored("after");
+    assert!(keeping.durable.snapshot().generation >= 2);
 }

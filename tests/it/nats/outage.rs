@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +112,101 @@ fn after_a_restart_nothing_old_is_heard_and_memory_stays_bounded() {
     let counts = link.counts();
     assert_eq!(counts.sent + counts.replaced + counts.dropped(), offered, "{counts:?}");
     assert!(counts.unconfirmed > 0 && counts.unconfirmed < 2_000, "{counts:?}");
+}
+
+/// A server of few words, to see exactly what is sent on each connection.
+struct Scribe {
+    listener: TcpListener,
+}
+
+impl Scribe {
+    fn open() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").expect("a free port") }
+    }
+
+    fn url(&self) -> String {
+        format!("nats://{}", self.listener.local_addr().expect("its address"))
+    }
+
+    /// Lets a client in.
+    fn admit(&self) -> BufReader<TcpStream> {
+        let (mut stream, _) = self.listener.accept().expect("a client");
+        stream
+            .write_all(
+                b"INFO {\"server_id\":\"x\",\"version\":\"2.15.1\",\"max_payload\":1000000}\r\n",
+            )
+            .expect("a greeting");
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "PING\r\n" {
+            line.clear();
+            assert!(stream.read_line(&mut line).expect("a line") > 0, "the client left");
+        }
+        stream.get_mut().write_all(b"PONG\r\n").expect("an answer");
+        stream
+    }
+
+    /// The next message that a client publishes.
+    fn hear(stream: &mut BufReader<TcpStream>) -> Heard {
+        loop {
+            let mut line = String::new();
+            assert!(stream.read_line(&mut line).expect("a line") > 0, "the client left");
+            if line == "PING\r\n" {
+                stream.get_mut().write_all(b"PONG\r\n").expect("an answer");
+            }
+            let words: Vec<_> = line.split_whitespace().collect();
+            if let ["PUB", subject, length] = words[..] {
+                let mut payload = vec![0; length.parse::<usize>().expect("a length") + 2];
+                stream.read_exact(&mut payload).expect("a payload");
+                payload.truncate(payload.len() - 2);
+                return Heard { subject: subject.to_owned(), payload: Bytes::from(payload) };
+            }
+        }
+    }
+}
+
+#[test]
+fn what_waited_for_a_dead_connection_is_never_sent() {
+    let scribe = Scribe::open();
+    let sender = Publishing::start(settings(scribe.url()), &SUBJECTS);
+    let deaf = scribe.admit();
+    sender.wait("a connection", |snapshot| snapshot.generation == 1);
+    // Large batches into a connection that nobody reads: every buffer on the
+    // way fills, the queue too.
+    let outlet = sender.publisher.outlet();
+    let stop = Stop::default();
+    let stopped = stop.clone();
+    let stream = eagle_eye::platform::thread::spawn("stream", None, move || {
+        let subjects = SUBJECTS.map(Arc::<str>::from);
+        let mut offered = 0;
+        while !stopped.is_raised() {
+            let mut text = format!("stream {} ", outlet.generation().unwrap_or(0));
+            text.push_str(&"x".repeat(100_000));
+            for subject in &subjects {
+                outlet.offer(subject, Bytes::from(text.clone()), 1);
+                offered += 1;
+            }
+            clock::sleep_until(clock::monotonic_ns() + MILLISECOND_NS);
+        }
+        offered
+    })
+    .unwrap();
+    sender.wait("a full queue", |snapshot| snapshot.counts.dropped_queue_full > 0);
+    sender.wait("the loss", |snapshot| matches!(snapshot.state, LinkState::Down { .. }));
+    let mut hearing = scribe.admit();
+    let heard: Vec<_> = (0..200).map(|_| Scribe::hear(&mut hearing)).collect();
+    assert_eq!(heard[0].text(), "state 2");
+    assert_eq!(heard[1].text(), "state 2");
+    assert!(heard.iter().all(|heard| generation(heard) == 2));
+    stop.raise();
+    let offered: u64 = stream.join().unwrap();
+    let link = sender.publisher.link();
+    drop(deaf);
+    drop(hearing);
+    sender.publisher.stop(Duration::from_secs(2));
+    let counts = link.counts();
+    assert_eq!(counts.sent + counts.replaced + counts.dropped(), offered, "{counts:?}");
+    assert!(counts.replaced + counts.dropped_not_connected > 0, "{counts:?}");
 }
 
 #[test]

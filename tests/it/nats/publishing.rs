@@ -2,7 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eagle_eye::transports::nats::{Answer, FullStateReason, NatsSettings};
+use eagle_eye::transports::nats::{
+    Answer, FullStateReason, NatsPublisher, NatsSettings, PublisherHooks,
+};
+use eagle_eye::transports::{LinkState, Outgoing};
 
 use super::{Listening, Publishing, settings};
 use crate::server::{NatsServer, eventually};
@@ -151,7 +154,7 @@ fn nobody_answers_is_silence() {
 }
 
 #[test]
-fn offering_makes_at_most_one_system_call_and_never_waits() {
+fn offering_never_waits_even_when_the_server_stands_still() {
     let server = NatsServer::open();
     let sender = Publishing::start(settings(server.url()), &[]).connected();
     let subject: Arc<str> = Arc::from("a");
@@ -170,4 +173,21 @@ fn offering_makes_at_most_one_system_call_and_never_waits() {
     let waited = switches() - before;
     server.signal(rustix::process::Signal::CONT);
     assert!(waited < 20, "the offering thread gave up the processor {waited} times");
+}
+
+#[test]
+fn a_hook_that_panics_ends_the_link_and_nothing_else() {
+    let server = NatsServer::open();
+    let full_state: Box<dyn FnMut(FullStateReason, u32) -> Vec<Outgoing> + Send> =
+        Box::new(|_, _| panic!("a hook of this test panics"));
+    let hooks = PublisherHooks { full_state, answers: Vec::new() };
+    let publisher = NatsPublisher::start(settings(server.url()), hooks, None).unwrap();
+    eventually("the end", || {
+        matches!(&publisher.snapshot().state, LinkState::Down { sentence, .. }
+            if sentence.contains("panicked"))
+    });
+    let before = publisher.snapshot().counts.dropped_not_connected;
+    assert!(!publisher.offer(&Arc::from("a"), Bytes::new(), 2));
+    assert_eq!(publisher.snapshot().counts.dropped_not_connected - before, 2);
+    publisher.stop(Duration::from_secs(1));
 }
