@@ -36,7 +36,10 @@ pub fn write(cell: &[AtomicU64], value: &[u64]) {
     // Release, since a reader that loads this odd number believes the copy
     // finished before it: a relaxed store would not carry [write done] on
     // (Miri tears a value here without it; x86 pays nothing for it).
+    #[cfg(not(seeded_bug_odd))]
     cell[0].store(2 * finished + 1, Ordering::Release);
+    #[cfg(seeded_bug_odd)]
+    cell[0].store(2 * finished + 1, Ordering::Relaxed);
     // [write begun] pairs with [copy done]: whoever copied a word stored below
     // also sees that a write is under way.
     #[cfg(not(seeded_bug))]
@@ -67,6 +70,7 @@ pub fn read(cell: LoadOnly<'_>, into: &mut [u64]) -> Option<u64> {
         }
         cell.copy_out(copy_at(finished, into.len()), into);
         // [copy done] pairs with [write begun].
+        #[cfg(not(seeded_bug_read))]
         fence(Ordering::Acquire);
         let now = cell.load(0, Ordering::Relaxed);
         // Write finished + 1 goes to the other copy; finished + 2 to ours, and
