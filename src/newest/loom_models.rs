@@ -1,7 +1,8 @@
 //! Every order in which a writer and a reader of one cell can meet.
 //!
-//! `RUSTFLAGS="--cfg loom --cfg seeded_bug"` leaves out the writer's fence;
-//! the model must then fail, which `./dev loom` checks.
+//! Mistakes that the model must find, one cfg each (`models/loom.sh` checks):
+//! `seeded_bug` leaves out the writer's fence, `seeded_bug_read` the reader's.
+//! `models/miri.sh` finds `seeded_bug_odd`, a relaxed store of the odd number.
 
 use super::cell::{cell_words, read, write};
 use crate::platform::atomic::{Arc, AtomicU64, LoadOnly};

@@ -67,6 +67,7 @@ impl Ringer {
     /// was paid for.
     pub fn ring(&self) -> bool {
         // [work before flag] pairs with [flag before look].
+        #[cfg(not(seeded_bug_ring))]
         fence(Ordering::SeqCst);
         let asleep = self.shared.sleeping.load(Ordering::Relaxed)
             && self.shared.sleeping.swap(false, Ordering::Relaxed);

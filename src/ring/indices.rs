@@ -41,7 +41,10 @@ impl Indices {
     /// Gives every slot before `head` back to the writer.
     pub(super) fn release(&self, head: u64) {
         // [slots read] pairs with the load in `released`.
+        #[cfg(not(seeded_bug_release))]
         self.head.0.store(head, Ordering::Release);
+        #[cfg(seeded_bug_release)]
+        self.head.0.store(head, Ordering::Relaxed);
     }
 
     /// How far the reader has released.

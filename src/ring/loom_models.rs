@@ -1,7 +1,8 @@
 //! Every order in which the two ends can meet, for few records.
 //!
-//! `RUSTFLAGS="--cfg loom --cfg seeded_bug"` weakens the publishing store;
-//! these models must then fail, which `./dev loom` checks.
+//! Mistakes that they must find, one cfg each (`models/loom.sh` checks):
+//! `seeded_bug` weakens the publishing store, `seeded_bug_release` the
+//! releasing one, and `seeded_bug_early` publishes every record by itself.
 
 use super::ring;
 

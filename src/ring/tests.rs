@@ -25,7 +25,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Miri runs few cases, and without files to keep failures in.
+/// Miri runs few and short cases, and without files to keep failures in.
 fn config() -> ProptestConfig {
     if cfg!(miri) {
         ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() }
@@ -34,10 +34,12 @@ fn config() -> ProptestConfig {
     }
 }
 
+const ACTS_MAX: usize = if cfg!(miri) { 30 } else { 200 };
+
 proptest! {
     #![proptest_config(config())]
     #[test]
-    fn the_ring_is_a_bounded_queue_that_refuses_and_counts(acts in prop::collection::vec(act(), 0..200)) {
+    fn the_ring_is_a_bounded_queue_that_refuses_and_counts(acts in prop::collection::vec(act(), 0..ACTS_MAX)) {
         let (mut writer, mut reader) = ring::<u64>(4);
         let (mut hidden, mut visible) = (VecDeque::new(), VecDeque::new());
         let (mut dropped, mut produced, mut taken) = (0, 0, 0);

@@ -99,6 +99,8 @@ impl<T: Pod> Slot<'_, T> {
         let keep = unsafe { self.writer.shared.slots.fill(index, fill) };
         if keep {
             self.writer.tail = index.wrapping_add(1);
+            #[cfg(seeded_bug_early)]
+            self.writer.publish();
         }
         keep
     }
