@@ -10,6 +10,7 @@ mod log;
 mod run;
 mod shared;
 mod signals;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ struct Arguments {
 enum Verb {
     /// Run the agent: sample this node, find its engines, tell routers.
     Run(run::Arguments),
+    /// Simulate engines through the real path, marked as simulated.
+    Simulate(simulate::Arguments),
     /// List the samplers or the metrics of this build.
     List(list::Arguments),
     /// Check a configuration, or print the default one.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match arguments.verb.unwrap_or_else(|| Verb::Run(run::Arguments::default())) {
         Verb::Run(arguments) => run::main(&arguments),
+        Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
     };

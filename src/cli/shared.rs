@@ -67,3 +67,38 @@ impl Configuration {
         Plan::new(self.layers())
     }
 }
+
+/// Where the agent of this user puts its socket.
+pub(super) fn default_socket() -> PathBuf {
+    Plan::default_plan().run_dir.join(crate::engine::SOCKET_NAME)
+}
+
+/// A line on a terminal that shows how long work goes on; nothing when
+/// standard error is no terminal.
+#[derive(Debug)]
+pub(super) struct StatusLine {
+    shown: bool,
+    terminal: bool,
+}
+
+impl Default for StatusLine {
+    fn default() -> Self {
+        use std::io::IsTerminal as _;
+        Self { shown: false, terminal: std::io::stderr().is_terminal() }
+    }
+}
+
+impl StatusLine {
+    pub(super) fn show(&mut self, text: &str) {
+        if self.terminal {
+            self.shown = true;
+            eprint!("\r\x1b[K{text}");
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        if self.shown {
+            eprintln!();
+        }
+    }
+}

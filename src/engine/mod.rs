@@ -12,6 +12,7 @@ mod overseer;
 mod part;
 mod road;
 mod sampling;
+mod simulation;
 mod state;
 mod subjects;
 mod threads;
@@ -20,6 +21,10 @@ pub use agent::{Agent, StartError, TAKER_QUEUE_MAX};
 pub use desk::{RECENT_MAX, Recent};
 pub use load_model::LoadModel;
 pub use part::{PartLine, PartState};
+pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
 
 /// The samplers that this build can start.
 pub use crate::samplers;
+
+/// The name of the agent's socket in its run folder.
+pub use crate::samplers::engine_push::SOCKET_NAME;
