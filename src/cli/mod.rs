@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stderr, reason = "the command line is where text goes out")]
 
+mod bench;
 mod check;
 mod list;
 mod log;
@@ -42,6 +43,8 @@ enum Verb {
     Run(run::Arguments),
     /// Simulate engines through the real path, marked as simulated.
     Simulate(simulate::Arguments),
+    /// Measure latency and loss of the whole road over your NATS servers.
+    Bench(bench::Arguments),
     /// List the samplers or the metrics of this build.
     List(list::Arguments),
     /// Check a configuration, or print the default one.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     let code = match arguments.verb.unwrap_or_else(|| Verb::Run(run::Arguments::default())) {
         Verb::Run(arguments) => run::main(&arguments),
         Verb::Simulate(arguments) => simulate::main(&arguments),
+        Verb::Bench(arguments) => bench::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
     };

@@ -8,6 +8,7 @@ mod agent;
 mod desk;
 mod gauges;
 mod load_model;
+mod measure;
 mod overseer;
 mod part;
 mod road;
@@ -20,6 +21,7 @@ mod threads;
 pub use agent::{Agent, StartError, TAKER_QUEUE_MAX};
 pub use desk::{RECENT_MAX, Recent};
 pub use load_model::LoadModel;
+pub use measure::{MeasurePlan, Measured, StageTimes, end_to_end};
 pub use part::{PartLine, PartState};
 pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
 
