@@ -2,7 +2,8 @@
 //!
 //! Every transport has a publishing end that never blocks its caller and a
 //! receiving end that hands messages on from its own thread. What a link does
-//! when it cannot carry is said by [`Link`] and counted there, by reason.
+//! when it cannot carry is said by its [`Link`](crate::transports::Link) and
+//! counted, by reason.
 //!
 //! The room refuses: to look into a payload, to keep what it could not send
 //! (the newest state is asked for again instead), and to wait for a peer on

@@ -149,7 +149,7 @@ fn program() -> PathBuf {
         .iter()
         .map(|program| root.join(program))
         .find(|program| program.exists())
-        .expect("nats-server is missing: run ./dev tools, which puts it into target/tools")
+        .expect("nats-server is missing: ./dev test fetches it into target/tools")
 }
 
 fn greeting(port: u16) -> Result<String, ErrorKind> {

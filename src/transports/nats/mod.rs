@@ -27,9 +27,11 @@
 
 mod confirm;
 mod durable;
+mod keeping;
 mod login;
 mod publisher;
 mod refusal;
+mod sending;
 mod servers;
 mod session;
 mod settings;

@@ -144,6 +144,21 @@ fn a_user_who_may_only_publish_is_acknowledged() {
 }
 
 #[test]
+fn a_message_larger_than_the_server_takes_comes_back() {
+    for config in [JETSTREAM, ""] {
+        let server = NatsServer::with(&format!("max_payload: 2000\n{config}"));
+        let keeping = start(settings(server.url()), events());
+        keeping.ready();
+        assert!(keeping.durable.offer(&Arc::from("events.a"), "big", Bytes::from(vec![0; 2001])));
+        let (id, result) = keeping.next();
+        assert_eq!(id, "big");
+        assert!(result.expect_err("too large").contains("events.a"));
+        let counts = keeping.durable.snapshot().counts;
+        assert_eq!((counts.dropped_oversize, counts.sent), (1, 0));
+    }
+}
+
+#[test]
 fn without_a_connection_nothing_is_taken() {
     let keeping = start(settings("nats://127.0.0.1:1"), events());
     eventually("a sentence", || matches!(keeping.durable.snapshot().state, LinkState::Down { .. }));
