@@ -5,7 +5,7 @@ use std::cell::Cell;
 use thiserror::Error;
 
 use super::policy::Policy;
-use super::shared::Shared;
+use super::shared::{Detail, NO_CELL, Shared};
 use super::state::RankState;
 use crate::schema::Field;
 
@@ -156,7 +156,13 @@ pub(super) fn pick(
     };
     let Round { excluded, considered, .. } = round;
     match best {
-        Some(best) => {
+        Some(mut best) => {
+            if best.state.cell != NO_CELL
+                && let Ok(Some(whole)) = shared.rank_in(best.state.cell, now_ns)
+                && whole.id == best.state.id
+            {
+                best.state = whole;
+            }
             Ok(Pick { state: best.state, score: best.score, considered, excluded, at_ns: now_ns })
         }
         None => Err(NoPick { excluded }),
@@ -164,6 +170,14 @@ pub(super) fn pick(
 }
 
 impl Round<'_> {
+    /// Only the caller's own functions may ask for counters.
+    const fn detail(&self) -> Detail {
+        match (self.score, self.ask.only) {
+            (Score::Own(_), _) | (_, Some(_)) => Detail::Whole,
+            _ => Detail::Glance,
+        }
+    }
+
     /// The rank's score, or nothing when it is left out.
     fn judge(&mut self, state: &RankState) -> Option<f64> {
         if self.ask.model.is_some_and(|model| model != state.step.model) {
@@ -194,6 +208,7 @@ fn best_of_all(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Be
     let mut disturbed = 0;
     shared.each_rank(
         now_ns,
+        round.detail(),
         |_| disturbed += 1,
         |state| {
             let Some(score) = round.judge(state) else { return };
@@ -244,6 +259,7 @@ fn best_of_two(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Be
     let (mut seen, mut disturbed) = (0, 0);
     shared.each_rank(
         now_ns,
+        round.detail(),
         |_| disturbed += 1,
         |state| {
             let Some(score) = round.judge(state) else { return };
