@@ -7,8 +7,6 @@
 //!   argmin is the least that any router does, without age, policy or ledger.
 //! - `reserve`: one dispatch noted and taken back, against a locked map.
 
-#![expect(missing_docs, reason = "criterion's macros make functions without any")]
-
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
