@@ -11,6 +11,7 @@ use bytemuck::Zeroable;
 use thiserror::Error;
 
 use super::View;
+use super::brief::Numbered;
 use super::changes::What;
 use super::connect::{ConnectError, Options, Running};
 use super::core::ViewCore;
@@ -147,7 +148,7 @@ impl Agent {
                 let steps = StepTableView::map(steps.as_fd())?;
                 let readings = ReadingTableView::map(readings.as_fd())?;
                 let shared = self.core.shared();
-                shared.table.store(Arc::new(steps));
+                shared.table.store(Arc::new(Numbered::new(steps)));
                 shared.readings.store(Some(Arc::new(readings)));
                 Ok(())
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::brief::Numbered;
 use super::changes::ChangeFan;
 use super::core::ViewSettings;
 use super::counts::Counters;
@@ -18,7 +19,7 @@ use crate::platform::atomic::AtomicBool;
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Swapped when a local agent comes back with another table.
-    pub(super) table: ArcSwap<StepTableView>,
+    pub(super) table: ArcSwap<Numbered>,
     pub(super) readings: ArcSwapOption<ReadingTableView>,
     pub(super) board: Arc<Board>,
     pub(super) changes: ChangeFan,
@@ -51,7 +52,7 @@ thread_local! {
 impl Shared {
     pub(super) fn new(table: StepTableView, settings: &ViewSettings) -> Self {
         Self {
-            table: ArcSwap::from_pointee(table),
+            table: ArcSwap::from_pointee(Numbered::new(table)),
             readings: ArcSwapOption::empty(),
             board: Arc::default(),
             changes: ChangeFan::default(),
