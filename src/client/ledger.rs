@@ -35,6 +35,9 @@ const PROBES: usize = 16;
 /// All dispatches of this process, by rank.
 #[derive(Debug)]
 pub struct Ledger {
+    /// Whose account each is, as [`mixed`] says; 0 was never used. Apart from
+    /// the accounts, so that looking for a rank touches few cache lines.
+    ranks: Box<[AtomicU64]>,
     accounts: Box<[CachePadded<Account>]>,
     unplaced: AtomicU64,
 }
@@ -42,8 +45,6 @@ pub struct Ledger {
 /// One rank's dispatches.
 #[derive(Debug, Default)]
 struct Account {
-    /// Which rank, as [`mixed`] says; 0 was never used.
-    rank: AtomicU64,
     /// Requests in flight, and [`CLOSED`] while the account changes hands.
     in_flight: AtomicU64,
     /// The next ticket; tickets count from 0.
@@ -96,7 +97,8 @@ impl Ledger {
     pub fn new(ranks_max: usize) -> Self {
         let count = (2 * ranks_max.max(PROBES)).next_power_of_two();
         let accounts = (0..count).map(|_| CachePadded::default()).collect();
-        Self { accounts, unplaced: AtomicU64::new(0) }
+        let ranks = (0..count).map(|_| AtomicU64::new(0)).collect();
+        Self { ranks, accounts, unplaced: AtomicU64::new(0) }
     }
 
     /// Notes a request sent to `rank` at `dispatch_ns`. Nothing when the ledger
@@ -143,10 +145,10 @@ impl Ledger {
     fn found(&self, rank: RankId) -> Option<&Account> {
         let key = mixed(rank);
         for probe in 0..PROBES {
-            let account = &self.accounts[self.at(key, probe)];
-            match account.rank.load(Ordering::Acquire) {
+            let index = self.at(key, probe);
+            match self.ranks[index].load(Ordering::Acquire) {
                 0 => return None,
-                found if found == key => return Some(account),
+                found if found == key => return Some(&self.accounts[index]),
                 _ => {}
             }
         }
@@ -159,7 +161,7 @@ impl Ledger {
         for probe in 0..PROBES {
             let index = self.at(key, probe);
             let account = &self.accounts[index];
-            if account.enter(key) {
+            if account.enter(&self.ranks[index], key) {
                 return Some((index, account));
             }
         }
@@ -167,7 +169,7 @@ impl Ledger {
         for probe in 0..PROBES {
             let index = self.at(key, probe);
             let account = &self.accounts[index];
-            if account.take_over(key) {
+            if account.take_over(&self.ranks[index], key) {
                 return Some((index, account));
             }
         }
@@ -181,11 +183,11 @@ impl Ledger {
 
 impl Account {
     /// Enters if this account is the rank's or nobody's.
-    fn enter(&self, key: u64) -> bool {
-        let rank = self.rank.load(Ordering::Acquire);
+    fn enter(&self, owner: &AtomicU64, key: u64) -> bool {
+        let rank = owner.load(Ordering::Acquire);
         let ours = rank == key
             || rank == 0
-                && match self.rank.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire) {
+                && match owner.compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => true,
                     Err(found) => found == key,
                 };
@@ -195,14 +197,14 @@ impl Account {
         // [entered] pairs with the exchange in `take_over`: whoever takes the
         // account over sees that somebody is inside, or we see that it closed.
         let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
-        if before & CLOSED == 0 && self.rank.load(Ordering::Acquire) == key {
+        if before & CLOSED == 0 && owner.load(Ordering::Acquire) == key {
             return true;
         }
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
         false
     }
 
-    fn take_over(&self, key: u64) -> bool {
+    fn take_over(&self, owner: &AtomicU64, key: u64) -> bool {
         if self
             .in_flight
             .compare_exchange(0, CLOSED | 1, Ordering::AcqRel, Ordering::Acquire)
@@ -215,7 +217,7 @@ impl Account {
         self.accounted_ns.store(0, Ordering::Relaxed);
         self.slotless.store(0, Ordering::Relaxed);
         self.slotless_ns.store(0, Ordering::Relaxed);
-        self.rank.store(key, Ordering::Release);
+        owner.store(key, Ordering::Release);
         self.in_flight.fetch_and(!CLOSED, Ordering::AcqRel);
         true
     }

@@ -7,20 +7,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytemuck::Zeroable;
 use thiserror::Error;
 
 use super::View;
+use super::brief::Numbered;
 use super::changes::What;
 use super::connect::{ConnectError, Options, Running};
 use super::core::ViewCore;
 use super::shared::Shared;
 use super::state::{RankId, freshness_of};
-use crate::newest::{ReadingTableView, StepTableView, TableError};
+use crate::newest::{Disturbed, Life, ReadingTableView, StepTableView, TableError};
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::platform::poll::{Bell, readable, wait_readable};
 use crate::platform::socket::{Connection, Received};
 use crate::platform::thread::Stop;
-use crate::schema::{BATCH_BYTES_MAX, Freshness, Greeting, GreetingKind};
+use crate::schema::{BATCH_BYTES_MAX, Freshness, Greeting, GreetingKind, StepCore};
 
 /// How long an agent may take to answer a greeting.
 const WELCOME_NS: u64 = 2 * SECOND_NS;
@@ -146,7 +148,7 @@ impl Agent {
                 let steps = StepTableView::map(steps.as_fd())?;
                 let readings = ReadingTableView::map(readings.as_fd())?;
                 let shared = self.core.shared();
-                shared.table.store(Arc::new(steps));
+                shared.table.store(Arc::new(Numbered::new(steps)));
                 shared.readings.store(Some(Arc::new(readings)));
                 Ok(())
             }
@@ -224,19 +226,22 @@ impl Watch {
         let table = shared.table.load();
         self.cells.resize(table.len(), Seen::default());
         let dropped = &shared.counters.changes_dropped;
+        let (mut step, mut life) = (StepCore::zeroed(), Life::default());
         for (cell, seen) in self.cells.iter_mut().enumerate() {
             let finished = table.finished(cell);
-            let Ok(newest) = table.look(cell) else { continue };
-            let Some(newest) = newest else {
-                if let Some(rank) = seen.rank.take() {
-                    shared.changes.tell(rank, What::FORGOTTEN, dropped);
+            match table.look(cell, &mut step, &mut life) {
+                Ok(true) => {}
+                Ok(false) => {
+                    if let Some(rank) = seen.rank.take() {
+                        shared.changes.tell(rank, What::FORGOTTEN, dropped);
+                    }
+                    continue;
                 }
-                continue;
-            };
-            let step = &newest.step;
+                Err(Disturbed) => continue,
+            }
             let rank = RankId { instance: step.instance, rank: step.rank };
-            let silence_ns = now_ns.saturating_sub(newest.alive_ns);
-            let freshness = freshness_of(step, silence_ns, &shared.patience);
+            let silence_ns = now_ns.saturating_sub(life.alive_ns);
+            let freshness = freshness_of(&step, silence_ns, &shared.patience);
             let mut what = What::default();
             if seen.rank != Some(rank) {
                 what = what | What::APPEARED;

@@ -4,10 +4,12 @@ use std::cell::Cell;
 
 use thiserror::Error;
 
-use super::policy::Policy;
-use super::shared::Shared;
-use super::state::RankState;
-use crate::schema::Field;
+use super::brief::{Brief, Load, each_brief};
+use super::ledger::Owed;
+use super::policy::{Policy, Treat};
+use super::shared::{Detail, NO_CELL, Shared};
+use super::state::{RankId, RankState};
+use crate::newest::Disturbed;
 
 /// Prompt tokens that weigh like one request.
 pub const TOKENS_PER_REQUEST: f64 = 1024.0;
@@ -152,11 +154,18 @@ pub(super) fn pick(
         Score::PowerOfTwo => {
             draw_two(shared, now_ns, &mut round).or_else(|| best_of_two(shared, now_ns, &mut round))
         }
-        _ => best_of_all(shared, now_ns, &mut round),
+        _ => best_of_briefs(shared, now_ns, &mut round)
+            .or_else(|| best_of_all(shared, now_ns, &mut round)),
     };
     let Round { excluded, considered, .. } = round;
     match best {
-        Some(best) => {
+        Some(mut best) => {
+            if best.state.cell != NO_CELL
+                && let Ok(Some(whole)) = shared.rank_in(best.state.cell, now_ns)
+                && whole.id == best.state.id
+            {
+                best.state = whole;
+            }
             Ok(Pick { state: best.state, score: best.score, considered, excluded, at_ns: now_ns })
         }
         None => Err(NoPick { excluded }),
@@ -164,6 +173,22 @@ pub(super) fn pick(
 }
 
 impl Round<'_> {
+    /// Only the caller's own functions may ask for counters.
+    const fn detail(&self) -> Detail {
+        match (self.score, self.ask.only) {
+            (Score::Own(_), _) | (_, Some(_)) => Detail::Whole,
+            _ => Detail::Glance,
+        }
+    }
+
+    /// A built-in score.
+    fn built_in(&self, load: &Load, owed: &Owed) -> f64 {
+        match self.score {
+            Score::KvAware => kv_aware(load, owed),
+            Score::LeastWork | Score::PowerOfTwo | Score::Own(_) => work_of(load, owed),
+        }
+    }
+
     /// The rank's score, or nothing when it is left out.
     fn judge(&mut self, state: &RankState) -> Option<f64> {
         if self.ask.model.is_some_and(|model| model != state.step.model) {
@@ -176,9 +201,13 @@ impl Round<'_> {
             return None;
         }
         let score = match self.score {
-            Score::LeastWork | Score::PowerOfTwo => Some(work_of(state)),
-            Score::KvAware => Some(kv_aware(state)),
             Score::Own(score) => score(state),
+            _ => {
+                let RankState { in_flight, unaccounted, unaccounted_tokens, .. } = *state;
+                let owed = Owed { in_flight, unaccounted, unaccounted_tokens };
+                let unknown = f64::from(in_flight);
+                Some(Load::of(state).map_or(unknown, |load| self.built_in(&load, &owed)))
+            }
         };
         let Some(score) = score.map(|score| score + penalty).filter(|score| !score.is_nan()) else {
             self.excluded.unscored += 1;
@@ -194,6 +223,7 @@ fn best_of_all(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Be
     let mut disturbed = 0;
     shared.each_rank(
         now_ns,
+        round.detail(),
         |_| disturbed += 1,
         |state| {
             let Some(score) = round.judge(state) else { return };
@@ -213,6 +243,88 @@ fn best_of_all(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Be
     );
     round.excluded.disturbed += disturbed;
     best
+}
+
+/// The best by a built-in score, where every rank stands in a cell of its own;
+/// otherwise nothing, and nothing counted. Fresh ranks that take requests are
+/// judged by what this thread keeps of them, the others in full.
+fn best_of_briefs(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Best> {
+    if round.detail() != Detail::Glance || round.policy.unknown_health != Treat::Include {
+        return None;
+    }
+    let before = (round.excluded, round.considered);
+    let mut best = BestCell::default();
+    let went_through = each_brief(shared, |cell, brief| {
+        let is_fresh = |brief: &&Brief| {
+            let silence_ns = now_ns.saturating_sub(brief.alive_ns);
+            silence_ns <= brief.ttl_ns.min(shared.patience.gone_ns)
+        };
+        let Some(brief) = brief.filter(is_fresh) else {
+            return match shared.rank_in(cell, now_ns) {
+                Ok(Some(state)) => {
+                    if let Some(score) = round.judge(&state) {
+                        best.offer(cell, state.id, score);
+                    }
+                    true
+                }
+                Ok(None) => false,
+                Err(Disturbed) => {
+                    round.excluded.disturbed += 1;
+                    true
+                }
+            };
+        };
+        if round.ask.model.is_some_and(|model| model != brief.model) {
+            round.excluded.other_model += 1;
+            return true;
+        }
+        round.considered += 1;
+        // What we owe it only adds to that.
+        if round.built_in(&brief.load, &Owed::default()) <= best.score {
+            let owed = shared.ledger.owed(brief.id, brief.sampled_ns, brief.error_ns);
+            best.offer(cell, brief.id, round.built_in(&brief.load, &owed));
+        }
+        true
+    });
+    let found =
+        if went_through && best.ties > 0 { shared.rank_in(best.cell, now_ns) } else { Ok(None) };
+    match found {
+        Ok(Some(state)) if Some(state.id) == best.id => {
+            Some(Best { state, score: best.score, ties: best.ties })
+        }
+        _ => {
+            (round.excluded, round.considered) = before;
+            None
+        }
+    }
+}
+
+/// The best cell so far.
+struct BestCell {
+    cell: u32,
+    id: Option<RankId>,
+    score: f64,
+    ties: u64,
+}
+
+impl Default for BestCell {
+    fn default() -> Self {
+        Self { cell: NO_CELL, id: None, score: f64::INFINITY, ties: 0 }
+    }
+}
+
+impl BestCell {
+    fn offer(&mut self, cell: u32, id: RankId, score: f64) {
+        if score < self.score {
+            *self = Self { cell, id: Some(id), score, ties: 1 };
+        } else if score == self.score {
+            // As in `best_of_all`.
+            self.ties += 1;
+            if below(self.ties) == 0 {
+                (self.cell, self.id) = (cell, Some(id));
+            }
+        }
+    }
 }
 
 /// Two cells by chance. Nothing, and nothing counted, when two ranks were not
@@ -244,6 +356,7 @@ fn best_of_two(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Be
     let (mut seen, mut disturbed) = (0, 0);
     shared.each_rank(
         now_ns,
+        round.detail(),
         |_| disturbed += 1,
         |state| {
             let Some(score) = round.judge(state) else { return };
@@ -266,23 +379,19 @@ fn best_of_two(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option<Be
 
 /// Requests there and on their way, and prompt tokens in units of
 /// [`TOKENS_PER_REQUEST`].
-fn work_of(state: &RankState) -> f64 {
-    let Some(requests) = state.requests() else { return f64::from(state.in_flight) };
-    let step = &state.step;
-    let known = |field, tokens: u32| if step.known(field) { u64::from(tokens) } else { 0 };
-    let tokens = known(Field::WaitingTokens, step.waiting_tokens)
-        + known(Field::PendingTokens, step.pending_tokens)
-        + state.unaccounted_tokens;
+fn work_of(load: &Load, owed: &Owed) -> f64 {
+    let requests = load.requests + u64::from(owed.unaccounted);
+    let tokens = load.tokens + owed.unaccounted_tokens;
     requests as f64 + tokens as f64 / TOKENS_PER_REQUEST
 }
 
 /// As vLLM's data-parallel balancer: waiting + running, and six times the
 /// waiting for each share of the KV cache used beyond half.
-fn kv_aware(state: &RankState) -> f64 {
-    let Some(requests) = state.requests() else { return f64::from(state.in_flight) };
-    let kv = state.value(Field::KvUsage).unwrap_or(0.0).clamp(0.0, 1.0);
-    let waiting = f64::from(state.step.waiting) + f64::from(state.unaccounted);
-    requests as f64 + waiting * 6.0 * (kv - 0.5).max(0.0)
+fn kv_aware(load: &Load, owed: &Owed) -> f64 {
+    let requests = load.requests + u64::from(owed.unaccounted);
+    let waiting = f64::from(load.waiting) + f64::from(owed.unaccounted);
+    let pressure = (f64::from(load.kv_usage).min(1.0) - 0.5).max(0.0);
+    requests as f64 + waiting * 6.0 * pressure
 }
 
 thread_local! {

@@ -71,6 +71,15 @@ impl Policy {
     /// that is counted in `excluded`.
     #[must_use]
     pub fn penalty(&self, state: &RankState, excluded: &mut Excluded) -> Option<f64> {
+        if state.freshness == Freshness::Fresh
+            && matches!(state.activity, Activity::Busy | Activity::Idle)
+            && state.health == Health::Unknown
+            && self.unknown_health == Treat::Include
+            && state.requests().is_some()
+        {
+            // By far the most.
+            return Some(0.0);
+        }
         let out = match (state.freshness, state.activity) {
             (Freshness::Gone, _) => Some(&mut excluded.gone),
             (_, Activity::Asleep) => Some(&mut excluded.asleep),

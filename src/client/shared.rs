@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::brief::Numbered;
 use super::changes::ChangeFan;
 use super::core::ViewSettings;
 use super::counts::Counters;
@@ -12,13 +13,13 @@ use super::ledger::Ledger;
 use super::merge::merge;
 use super::news::Board;
 use super::state::{Patience, RankId, RankState};
-use crate::newest::{Disturbed, NewestStep, ReadingTableView, StepTableView};
+use crate::newest::{Disturbed, Life, NewestStep, ReadingTableView, StepTableView};
 use crate::platform::atomic::AtomicBool;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Swapped when a local agent comes back with another table.
-    pub(super) table: ArcSwap<StepTableView>,
+    pub(super) table: ArcSwap<Numbered>,
     pub(super) readings: ArcSwapOption<ReadingTableView>,
     pub(super) board: Arc<Board>,
     pub(super) changes: ChangeFan,
@@ -28,6 +29,15 @@ pub(super) struct Shared {
     pub(super) ranks_max: usize,
     pub(super) connected: AtomicBool,
     pub(super) complete: AtomicBool,
+}
+
+/// How much of each rank to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// All of it.
+    Whole,
+    /// All but the cumulative counters.
+    Glance,
 }
 
 /// The cell of a rank that stands in several.
@@ -42,7 +52,7 @@ thread_local! {
 impl Shared {
     pub(super) fn new(table: StepTableView, settings: &ViewSettings) -> Self {
         Self {
-            table: ArcSwap::from_pointee(table),
+            table: ArcSwap::from_pointee(Numbered::new(table)),
             readings: ArcSwapOption::empty(),
             board: Arc::default(),
             changes: ChangeFan::default(),
@@ -56,24 +66,37 @@ impl Shared {
     }
 
     /// Calls `each` with every rank as it stands at `now_ns`, and `disturbed`
-    /// with every cell that could not be had whole.
+    /// with every cell that could not be had whole. At a glance, counters are
+    /// unknown.
     pub(super) fn each_rank(
         &self,
         now_ns: u64,
+        detail: Detail,
         mut disturbed: impl FnMut(u32),
         mut each: impl FnMut(&mut RankState),
     ) {
         let table = self.table.load();
         let mut records = RECORDS.take();
         records.clear();
+        // One picture on the stack serves all: reading copies words into it
+        // and nothing is moved.
+        let (mut state, mut life) = (RankState::blank(), Life::default());
         for cell in 0..table.len() {
-            match table.look(cell) {
-                Ok(None) => {}
+            let looked = match detail {
+                Detail::Whole => table.look(cell, &mut state.step, &mut life),
+                Detail::Glance => table.glance(cell, &mut state.step, &mut life),
+            };
+            match looked {
+                Ok(false) => {}
                 Err(Disturbed) => disturbed(cell as u32),
-                Ok(Some(newest)) if newest.step.producers > 1 => records.push(newest),
-                Ok(Some(newest)) => {
-                    let mut state = RankState::of(&newest, now_ns, &self.patience);
+                Ok(true) if state.step.producers > 1 => {
+                    let Life { heard_ns, alive_ns, error_ns, lost } = life;
+                    let step = state.step;
+                    records.push(NewestStep { step, heard_ns, alive_ns, error_ns, lost });
+                }
+                Ok(true) => {
                     state.cell = cell as u32;
+                    state.derive(&life, now_ns, &self.patience);
                     self.add_ours(&mut state);
                     each(&mut state);
                 }
@@ -96,18 +119,22 @@ impl Shared {
         if cell as usize >= table.len() {
             return Ok(None);
         }
-        Ok(table.look(cell as usize)?.filter(|newest| newest.step.producers <= 1).map(|newest| {
-            let mut state = RankState::of(&newest, now_ns, &self.patience);
-            state.cell = cell;
-            self.add_ours(&mut state);
-            state
-        }))
+        let (mut state, mut life) = (RankState::blank(), Life::default());
+        let is_here = table.look(cell as usize, &mut state.step, &mut life)?;
+        if !is_here || state.step.producers > 1 {
+            return Ok(None);
+        }
+        state.cell = cell;
+        state.derive(&life, now_ns, &self.patience);
+        self.add_ours(&mut state);
+        Ok(Some(state))
     }
 
     pub(super) fn rank(&self, id: RankId, now_ns: u64) -> Option<RankState> {
         let mut found = None;
         self.each_rank(
             now_ns,
+            Detail::Whole,
             |_| {},
             |state| {
                 if state.id == id {

@@ -1,6 +1,8 @@
 //! One rank as a router sees it: numbers, their age, and what they mean.
 
-use crate::newest::NewestStep;
+use bytemuck::Zeroable;
+
+use crate::newest::{Life, NewestStep};
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
 use crate::schema::{Activity, Field, Flag, Freshness, StepCore};
 
@@ -86,33 +88,49 @@ impl Default for Patience {
 }
 
 impl RankState {
-    /// The picture of one producer's record at `now_ns`.
-    #[must_use]
-    pub fn of(newest: &NewestStep, now_ns: u64, patience: &Patience) -> Self {
-        let step = &newest.step;
-        let idle_ns = step.heartbeat_ns.saturating_sub(step.monotonic_ns);
-        let sampled_ns = newest.alive_ns.saturating_sub(idle_ns);
-        let mut state = Self {
-            id: RankId { instance: step.instance, rank: step.rank },
-            step: *step,
+    /// A picture to be filled in.
+    pub(super) fn blank() -> Self {
+        Self {
+            id: RankId { instance: 0, rank: 0 },
+            step: StepCore::zeroed(),
             age_ns: 0,
             silence_ns: 0,
-            error_ns: newest.error_ns.saturating_add(u64::from(step.clock_error_ns)),
-            lost: newest.lost,
+            error_ns: 0,
+            lost: 0,
             producers: 1,
             freshness: Freshness::Gone,
-            activity: activity_of(step),
+            activity: Activity::Unknown,
             health: Health::Unknown,
             previous: false,
             in_flight: 0,
             unaccounted: 0,
             unaccounted_tokens: 0,
-            sampled_ns,
-            alive_ns: newest.alive_ns,
+            sampled_ns: 0,
+            alive_ns: 0,
             cell: 0,
-        };
-        state.age(now_ns, patience);
+        }
+    }
+
+    /// The picture of one producer's record at `now_ns`.
+    #[must_use]
+    pub fn of(newest: &NewestStep, now_ns: u64, patience: &Patience) -> Self {
+        let NewestStep { step, heard_ns, alive_ns, error_ns, lost } = *newest;
+        let mut state = Self { step, ..Self::blank() };
+        state.derive(&Life { heard_ns, alive_ns, error_ns, lost }, now_ns, patience);
         state
+    }
+
+    /// Fills in what follows from the step and its life.
+    pub(super) fn derive(&mut self, life: &Life, now_ns: u64, patience: &Patience) {
+        let step = &self.step;
+        let idle_ns = step.heartbeat_ns.saturating_sub(step.monotonic_ns);
+        self.id = RankId { instance: step.instance, rank: step.rank };
+        self.error_ns = life.error_ns.saturating_add(u64::from(step.clock_error_ns));
+        self.lost = life.lost;
+        self.activity = activity_of(step);
+        self.sampled_ns = life.alive_ns.saturating_sub(idle_ns);
+        self.alive_ns = life.alive_ns;
+        self.age(now_ns, patience);
     }
 
     /// Brings the ages and the freshness to `now_ns`.
@@ -191,7 +209,6 @@ pub(super) fn activity_of(step: &StepCore) -> Activity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytemuck::Zeroable;
 
     const MS: u64 = MILLISECOND_NS;
 

@@ -13,7 +13,7 @@ use super::news::Told;
 use super::pick::{Ask, NoPick, Pick, Score};
 use super::policy::Policy;
 use super::reservation::Reservation;
-use super::shared::{NO_CELL, Shared};
+use super::shared::{Detail, NO_CELL, Shared};
 use super::state::{RankId, RankState};
 use crate::newest::{Disturbed, ReadingTableView};
 use crate::platform::atomic::Ordering;
@@ -88,6 +88,7 @@ impl View {
         let states = std::cell::RefCell::new(states);
         self.shared.each_rank(
             now_ns,
+            Detail::Whole,
             |cell| match before.iter().find(|state| state.cell == cell) {
                 Some(state) => states.borrow_mut().push(self.previous(*state, now_ns)),
                 None => disturbed_cells += 1,

@@ -62,13 +62,21 @@ pub fn write(cell: &[AtomicU64], value: &[u64]) {
 #[must_use]
 pub fn read(cell: LoadOnly<'_>, into: &mut [u64]) -> Option<u64> {
     assert_eq!(cell.len(), cell_words(into.len()), "a cell of this value's size");
+    read_with(cell, |value| value.copy_out(0, into))
+}
+
+/// As [`read`], but `copy` takes what it wants of the value's words. It is
+/// called once a try.
+#[must_use]
+pub fn read_with(cell: LoadOnly<'_>, mut copy: impl FnMut(LoadOnly<'_>)) -> Option<u64> {
+    let value_words = (cell.len() - HEADER_WORDS) / 2;
     for _ in 0..TRIES_MAX {
         // [write done] pairs with the stores of this word in `write`.
         let finished = cell.load(0, Ordering::Acquire) / 2;
         if finished == 0 {
             return None;
         }
-        cell.copy_out(copy_at(finished, into.len()), into);
+        copy(cell.part(copy_at(finished, value_words), value_words));
         // [copy done] pairs with [write begun].
         #[cfg(not(seeded_bug_read))]
         fence(Ordering::Acquire);

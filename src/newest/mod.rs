@@ -23,7 +23,7 @@ pub use names::{DEVICES_MAX, ENGINES_MAX, Names};
 #[cfg(not(loom))]
 pub use readings::{NewestReading, ReadingCell, ReadingTable, ReadingTableView};
 #[cfg(not(loom))]
-pub use steps::{Disturbed, NewestStep, RankKey, StepTable, StepTableView, StepWriter};
+pub use steps::{Disturbed, Life, NewestStep, RankKey, StepTable, StepTableView, StepWriter};
 #[cfg(not(loom))]
 pub use table::{TableError, TableKind};
 

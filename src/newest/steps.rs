@@ -9,7 +9,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::cell::cell_words;
 use super::table::{Shape, Table, TableError, TableKind, TableView};
-use crate::schema::StepCore;
+use crate::platform::atomic::Ordering;
+use crate::schema::{Field, StepCore};
 
 const VALUE_WORDS: usize = size_of::<NewestStep>() / 8;
 const SHAPE: Shape = Shape {
@@ -49,6 +50,27 @@ pub struct RankKey {
     /// Which front end.
     pub producer: u16,
 }
+
+/// What a [`NewestStep`] says besides the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct Life {
+    /// As [`NewestStep::heard_ns`].
+    pub heard_ns: u64,
+    /// As [`NewestStep::alive_ns`].
+    pub alive_ns: u64,
+    /// As [`NewestStep::error_ns`].
+    pub error_ns: u64,
+    /// As [`NewestStep::lost`].
+    pub lost: u64,
+}
+
+const STEP_WORDS: usize = size_of::<StepCore>() / 8;
+const LIFE_WORDS: usize = size_of::<Life>() / 8;
+const COUNTERS_AT: usize = std::mem::offset_of!(StepCore, steps) / 8;
+const HEARTBEAT_AT: usize = std::mem::offset_of!(StepCore, heartbeat_ns) / 8;
+const _: () = assert!(STEP_WORDS + LIFE_WORDS == VALUE_WORDS);
+const _: () = assert!(std::mem::offset_of!(NewestStep, heard_ns) == 8 * STEP_WORDS);
 
 /// Writes disturbed every try to read a cell; keep what you had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,18 +210,58 @@ impl StepTableView {
         (whole && words[0] != 0).then(|| bytemuck::cast(words))
     }
 
-    /// Like [`Self::read`], but tells a free cell (`Ok(None)`) from one whose
-    /// value could not be had whole. Allocates nothing.
+    /// Like [`Self::read`], but into the caller's memory, and tells a free cell
+    /// (`Ok(false)`) from one whose value could not be had whole. Unless it is
+    /// `Ok(true)`, what stands in `step` and `life` means nothing.
     ///
     /// # Errors
     ///
     /// When writes disturbed every try.
-    pub fn look(&self, index: usize) -> Result<Option<NewestStep>, Disturbed> {
-        let mut words = [0_u64; VALUE_WORDS];
-        if self.0.read(index, &mut words) {
-            return Ok((words[0] != 0).then(|| bytemuck::cast(words)));
+    pub fn look(
+        &self,
+        index: usize,
+        step: &mut StepCore,
+        life: &mut Life,
+    ) -> Result<bool, Disturbed> {
+        let words: &mut [u64; STEP_WORDS] = bytemuck::cast_mut(step);
+        let life: &mut [u64; LIFE_WORDS] = bytemuck::cast_mut(life);
+        let whole = self.0.read_with(index, |value| {
+            value.copy_out(0, words);
+            value.copy_out(STEP_WORDS, life);
+        });
+        self.found(index, whole, words[0])
+    }
+
+    /// As [`Self::look`], without the cumulative counters: these are left as
+    /// they are and said to be unknown. About half the work.
+    ///
+    /// # Errors
+    ///
+    /// When writes disturbed every try.
+    pub fn glance(
+        &self,
+        index: usize,
+        step: &mut StepCore,
+        life: &mut Life,
+    ) -> Result<bool, Disturbed> {
+        let words: &mut [u64; STEP_WORDS] = bytemuck::cast_mut(step);
+        let life: &mut [u64; LIFE_WORDS] = bytemuck::cast_mut(life);
+        let whole = self.0.read_with(index, |value| {
+            value.copy_out(0, &mut words[..COUNTERS_AT]);
+            words[HEARTBEAT_AT] = value.load(HEARTBEAT_AT, Ordering::Relaxed);
+            value.copy_out(STEP_WORDS, life);
+        });
+        let found = self.found(index, whole, words[0]);
+        step.present &= Field::Steps.bit() - 1;
+        found
+    }
+
+    fn found(&self, index: usize, whole: bool, first: u64) -> Result<bool, Disturbed> {
+        match whole {
+            true => Ok(first != 0),
+            false if self.0.finished(index) == 0 => Ok(false),
+            false => Err(Disturbed),
         }
-        if self.0.finished(index) == 0 { Ok(None) } else { Err(Disturbed) }
     }
 
     /// The newest step of every rank, in no order. Allocates nothing.
@@ -227,11 +289,39 @@ mod tests {
             writer.write(&newest(1, sequence));
             writer.write(&newest(2, 10 * sequence));
         }
-        assert_eq!(view.look(0).map(|n| n.map(|n| n.step.sequence)), Ok(Some(3)));
-        assert_eq!(view.look(2).map(|n| n.is_none()), Ok(true), "never written is free");
+        let (mut step, mut life) = (StepCore::zeroed(), Life::default());
+        assert_eq!(view.look(0, &mut step, &mut life), Ok(true));
+        assert_eq!(step.sequence, 3);
+        assert_eq!(view.look(2, &mut step, &mut life), Ok(false), "never written is free");
         let seen: Vec<u64> = view.iter().map(|newest| newest.step.sequence).collect();
         assert_eq!(seen, [3, 30]);
         assert_eq!(view.changes(), 6);
+    }
+
+    #[test]
+    fn a_glance_has_everything_but_the_counters() {
+        let table = StepTable::heap(1);
+        let mut written = NewestStep {
+            step: bytemuck::cast([3_u8; 256]),
+            heard_ns: 4,
+            alive_ns: 5,
+            error_ns: 6,
+            lost: 7,
+        };
+        written.step.present = u64::MAX;
+        table.writer().write(&written);
+        let mut writer = table.writer();
+        writer.write(&written);
+        let (mut step, mut life) = (StepCore::zeroed(), Life::default());
+        let view = table.view();
+        assert_eq!(view.glance(0, &mut step, &mut life), Ok(true));
+        assert_eq!(life, Life { heard_ns: 4, alive_ns: 5, error_ns: 6, lost: 7 });
+        for field in Field::ALL {
+            let is_gauge = (*field as u8) < Field::Steps as u8;
+            let expected = is_gauge.then(|| written.step.value(*field)).flatten();
+            assert_eq!(step.value(*field), expected, "{}", field.name());
+        }
+        assert_eq!(step.heartbeat_ns, written.step.heartbeat_ns);
     }
 
     #[test]

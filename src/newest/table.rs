@@ -218,6 +218,11 @@ impl TableView {
         cell::read(self.cell(index), into).is_some()
     }
 
+    /// As [`Self::read`], but `copy` takes what it wants of the value.
+    pub(super) fn read_with(&self, index: usize, copy: impl FnMut(LoadOnly<'_>)) -> bool {
+        cell::read_with(self.cell(index), copy).is_some()
+    }
+
     fn cell(&self, index: usize) -> LoadOnly<'_> {
         let at = self.shape.cell_at(index.min(self.capacity - 1));
         self.memory.words().part(at, cell_words(self.shape.value_words))

@@ -1,7 +1,7 @@
 use super::*;
 use crate::client::{RankId, Treat, View, ViewCore, ViewSettings};
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
-use crate::schema::{BatchHead, BatchWriter, Flag, StepCore, Tables};
+use crate::schema::{BatchHead, BatchWriter, Field, Flag, StepCore, Tables};
 use bytemuck::Zeroable;
 use std::collections::HashMap;
 
@@ -194,4 +194,62 @@ fn two_choices_find_the_few_that_may_be_chosen_among_many() {
         (1..=1_000).map(|instance| step(instance, 0, 0, 31_000)).collect();
     steps.extend([step(2_001, 9, 0, 0), step(2_002, 1, 0, 0)]);
     assert_eq!(picked(&view(&steps), &Policy::strict(), &Score::PowerOfTwo), Ok(2_002));
+}
+
+proptest::proptest! {
+    /// What a thread keeps of the ranks changes what a choice costs, never what
+    /// it is: after every update both ways score, count and leave out alike.
+    #[test]
+    fn the_short_way_chooses_as_the_long_way(
+        updates in proptest::collection::vec(
+            (1..12_u64, 0..4_u32, 0..3_u32, 0..500_u64, 0..12_u32, 0..3_u64),
+            1..60,
+        ),
+        policy in proptest::prop_oneof![
+            proptest::strategy::Just(Policy::strict()),
+            proptest::strategy::Just(Policy::lenient()),
+        ],
+    ) {
+        let mut core = ViewCore::new(ViewSettings { ranks_max: 16, ..ViewSettings::default() });
+        let view = View::of(&core);
+        let (mut held, mut sequence) = (Vec::new(), 1);
+        for (instance, running, waiting, silence_ms, flag, model) in updates {
+            sequence += 1;
+            let told = with(step(instance, running, waiting, silence_ms), |step| {
+                (step.sequence, step.model) = (sequence, model);
+                match flag {
+                    0 => step.present = 0,
+                    1 => step.raise(Flag::Draining),
+                    2 => step.raise(Flag::Goodbye),
+                    _ => {}
+                }
+            });
+            let head = BatchHead { publish_monotonic_ns: NOW, ..BatchHead::zeroed() };
+            let tables = Tables { steps: &[told], ..Tables::default() };
+            core.reply(BatchWriter::default().write(&head, &tables), NOW, NOW).unwrap();
+            for (score, model) in [(Score::LeastWork, None), (Score::KvAware, Some(1))] {
+                let ask = Ask { model, ..Ask::default() };
+                let round = || Round {
+                    ask: &ask,
+                    policy: &policy,
+                    score: &score,
+                    excluded: Excluded::default(),
+                    considered: 0,
+                };
+                let (mut short, mut long) = (round(), round());
+                let by_short = best_of_briefs(core.shared(), NOW, &mut short);
+                let by_long = best_of_all(core.shared(), NOW, &mut long);
+                let scored = |best: &Option<Best>| best.as_ref().map(|b| (b.score, b.ties));
+                proptest::prop_assert_eq!(scored(&by_short), scored(&by_long));
+                if let Some(best) = by_short {
+                    proptest::prop_assert_eq!(short.excluded, long.excluded);
+                    proptest::prop_assert_eq!(short.considered, long.considered);
+                    let state = best.state;
+                    let (considered, excluded) = (short.considered, short.excluded);
+                    let pick = Pick { state, score: best.score, considered, excluded, at_ns: NOW };
+                    held.push(view.reserve_picked(pick, 300));
+                }
+            }
+        }
+    }
 }
