@@ -1,3 +1,4 @@
-//! Tests across rooms, in one binary.
+//! Tests that need more than one room, or a real server. One binary.
 
+#[cfg(feature = "agent")]
 mod door;
