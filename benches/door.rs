@@ -6,17 +6,26 @@
 use std::hint::black_box;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytemuck::Zeroable;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
+use eagle_eye::newest::{Names, ReadingTable, StepTable, StepTableView};
 use eagle_eye::platform::atomic::{LoadOnly, Ordering};
 use eagle_eye::platform::clock::{self, MILLISECOND_NS};
+use eagle_eye::platform::doorbell::Doorbell;
 use eagle_eye::platform::memory::{SharedMemory, SharedView};
-use eagle_eye::platform::thread;
-use eagle_eye::producer::DoorWriter;
-use eagle_eye::samplers::engine_push::{DoorCounts, Ranks, Scratch, Slots};
+use eagle_eye::platform::thread::{self, Stop};
+use eagle_eye::producer::{DoorWriter, LineState};
+use eagle_eye::ring;
+use eagle_eye::samplers::engine_push::{self, DoorContext, DoorCounts, Ranks, Scratch, Slots};
+use eagle_eye::samplers::{
+    Context, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
+};
 use eagle_eye::schema::{Door, Engine, Field, StepCore};
 
 fn step() -> StepCore {
@@ -155,5 +164,87 @@ fn read_runs(runs: u64) -> Duration {
     Duration::from_nanos(spent_ns)
 }
 
-criterion_group!(benches, engine_side, agent_side);
+/// From the engine's write to the newest table, through the door's own thread.
+fn to_newest(c: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder for the socket");
+    let agent = Agent::start(folder.path());
+    let mut door = writer();
+    let mut line = door.line(&folder.path().join(engine_push::SOCKET_NAME));
+    while *line.maintain(clock::monotonic_ns()) != LineState::Welcome {
+        clock::sleep_until(clock::monotonic_ns() + MILLISECOND_NS);
+    }
+    let mut group = c.benchmark_group("door/to_newest");
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    for (name, pause_ns) in [("flowing_1khz", MILLISECOND_NS), ("woken_20hz", 50 * MILLISECOND_NS)]
+    {
+        group.bench_function(name, |b| {
+            b.iter_custom(|n| {
+                let mut spent_ns = 0;
+                for _ in 0..n {
+                    clock::sleep_until(clock::monotonic_ns() + pause_ns);
+                    let begun_ns = clock::monotonic_ns();
+                    door.write(&step());
+                    while agent.steps.iter().all(|seen| seen.step.sequence < door.written()) {
+                        std::hint::spin_loop();
+                    }
+                    spent_ns += clock::monotonic_ns() - begun_ns;
+                }
+                Duration::from_nanos(spent_ns)
+            });
+        });
+    }
+    group.bench_function("write_with_an_agent", |b| b.iter(|| door.write(black_box(&step()))));
+    group.finish();
+}
+
+/// The door's thread and what it writes into.
+struct Agent {
+    steps: StepTableView,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Agent {
+    fn start(run_dir: &Path) -> Self {
+        let (steps, readings) = (StepTable::heap(64), ReadingTable::heap(64));
+        let names = Names::new("node");
+        let context = Context {
+            host_root: "/".into(),
+            run_dir: run_dir.to_owned(),
+            names: names.clone(),
+            steps: steps.clone(),
+            readings: readings.clone(),
+            door: DoorContext::default(),
+        };
+        let Opened::Ready(sampler) = (engine_push::ENTRY.open)(&context, &Settings::default())
+        else {
+            panic!("the door opens")
+        };
+        let parts = OutletParts {
+            steps: ring::ring(1024).0,
+            readings: ring::ring(16).0,
+            step_table: steps.clone(),
+            reading_table: readings,
+            names,
+            events: EventOutlet::new(crossbeam_channel::bounded(16).0),
+            drain: Doorbell::for_this_thread().ringer(),
+        };
+        let outlet = Outlet::new("engine_push", parts);
+        let progress = Arc::new(Progress::new(100 * MILLISECOND_NS, clock::monotonic_ns()));
+        let stop = Stop::default();
+        let thread = start("engine_push", None, sampler, outlet, progress, stop.clone());
+        Self { steps: steps.view(), stop, thread: thread.ok() }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop.raise();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+criterion_group!(benches, engine_side, agent_side, to_newest);
 criterion_main!(benches);
