@@ -146,8 +146,10 @@ fn a_flood_of_callers_who_never_greet_delays_nobody() {
     welcome(&mut line);
     another.write(&step(1));
     until("an engine gets in through the flood", || agent.sequence(&another) == 1);
-    until("most were shown out for later callers", || agent.count("guests_evicted") >= 200);
-    until("the others were shown out in time", || agent.count("greetings_late") >= 60);
+    until("every mute caller was shown out", || {
+        agent.count("guests_evicted") + agent.count("greetings_late") >= 300
+    });
+    assert!(agent.count("guests_evicted") > 0, "some made room for later callers");
     agent.assert_accounts_balance();
 }
 
