@@ -82,7 +82,7 @@ fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings, AnyErro
         let value = words.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match (flag.as_str(), value.as_str()) {
             ("--listen", address) => settings.listen = address.parse()?,
-            ("--nats", url) => settings.options.nats.push(url.to_owned()),
+            ("--nats", urls) => settings.options.nats = Options::over_nats(urls.split(',')).nats,
             ("--socket", path) => settings.options.socket = Some(path.into()),
             ("--score", "least-work") => settings.score = Choice::LeastWork,
             ("--score", "power-of-two") => settings.score = Choice::PowerOfTwo,

@@ -1,6 +1,8 @@
 //! Tests that need more than one room, or a real server. One binary.
 
 mod counting;
+#[cfg(feature = "agent")]
+mod door;
 #[cfg(feature = "client")]
 mod nats;
 #[cfg(feature = "agent")]

@@ -126,17 +126,19 @@ impl Engines {
                 door.slot_count, self.slots_max
             ));
         }
-        Ok(Checked { view, header, door })
+        // Read before the welcome is sent: what an engine writes once it is
+        // welcome is no history.
+        let slots = Slots::open(door, view.words());
+        Ok(Checked { view, header, slots })
     }
 
     /// Opens a checked door.
     pub(super) fn open(&mut self, arrival: Arrival, checked: Checked, outlet: &mut Outlet) {
-        let Checked { view, header, door } = checked;
+        let Checked { view, header, slots } = checked;
         let mut signs = Signs::default();
         let told = signs.info(view.words(), &self.counts).unwrap_or_default();
         let engine = self.identify(&header, told, arrival.process);
         let (instance, incarnation) = (header.instance, header.incarnation);
-        let slots = Slots::open(door, view.words());
         let about = About {
             id: arrival.id,
             connection: arrival.connection,
@@ -412,7 +414,7 @@ impl Engines {
 pub(super) struct Checked {
     view: SharedView,
     header: DoorHeader,
-    door: Door,
+    slots: Slots,
 }
 
 /// Whether a door gets the rank that it began to write.

@@ -20,6 +20,10 @@ use super::views::Views;
 /// sleep while anyone is connected: it finds writers that cannot ring.
 const CONTROL_NS: u64 = 10 * MILLISECOND_NS;
 
+/// How soon sockets are looked at again while something happens there: a flood
+/// of callers costs no more than this lets it, and steps are read meanwhile.
+const CONTROL_BUSY_NS: u64 = MILLISECOND_NS;
+
 /// A nap with the flag raised, before the sleep. A writer that stores its step
 /// and looks at the flag without a fence between may have looked too early; a
 /// processor's store buffer drains in far less than this.
@@ -72,6 +76,8 @@ pub(super) struct EnginePush {
     control_ns: u64,
     /// When the last step came.
     flowed_ns: u64,
+    /// Until when sockets are left alone, and so not slept on.
+    calm_ns: u64,
     nap_ns: u64,
     /// Until when nobody is accepted; 0 while all are.
     accept_ns: u64,
@@ -123,6 +129,7 @@ impl EnginePush {
             id_next: FIRST_ID,
             control_ns: 0,
             flowed_ns: 0,
+            calm_ns: 0,
             nap_ns: 0,
             accept_ns: 0,
         })
@@ -134,8 +141,9 @@ impl EnginePush {
         }
         let mut ready = std::mem::take(&mut self.ready);
         self.control_ns = now_ns + CONTROL_NS;
-        if ready.len() == Watch::READY_MAX {
-            self.control_ns = now_ns;
+        if ready.iter().any(|id| *id != BELL_ID) {
+            self.calm_ns = now_ns + CONTROL_BUSY_NS;
+            self.control_ns = self.calm_ns;
         }
         for id in ready.drain(..) {
             match id {
@@ -372,7 +380,8 @@ impl Sampler for EnginePush {
             if now_ns >= due_ns || stop.is_raised() {
                 return Woken::Due;
             }
-            let flows = now_ns.saturating_sub(self.flowed_ns) < self.plan.quiet_ns;
+            let quiet = now_ns.saturating_sub(self.flowed_ns) >= self.plan.quiet_ns;
+            let flows = !quiet || now_ns < self.calm_ns;
             let work = match flows {
                 true => self.nap(now_ns, due_ns),
                 false => self.sleep(now_ns, due_ns),

@@ -103,7 +103,8 @@ impl Views {
 
     fn encode(&mut self, names: &Names) {
         let (engines, devices) = (names.engines(), names.devices());
-        let (engines, devices) = (chunks(&engines, engine_bytes), chunks(&devices, device_bytes));
+        let (engines, devices) =
+            (cut_to_fit(&engines, engine_bytes), cut_to_fit(&devices, device_bytes));
         let engines = engines.into_iter().map(|engines| (engines, &[][..]));
         let devices = devices.into_iter().map(|devices| (&[][..], devices));
         let mut parts: Vec<(&[Engine], &[Device])> = engines.chain(devices).collect();
@@ -141,7 +142,7 @@ impl View {
 }
 
 /// Cuts a list so that each part fits a message.
-fn chunks<T>(list: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+fn cut_to_fit<T>(list: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut parts = Vec::new();
     let (mut begin, mut sum) = (0, 0);
     for (at, entry) in list.iter().enumerate() {
