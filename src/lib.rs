@@ -37,3 +37,11 @@ pub mod journal;
 /// Turns text into a plan that cannot be wrong.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;
+
+/// Shows values, history and verdicts to a person or a scaler.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod web;
+
+/// One file per verb; results into text and exit codes.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod cli;

@@ -1,0 +1,3 @@
+//! One file per verb; results into text and exit codes.
+
+pub mod watch;
