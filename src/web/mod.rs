@@ -6,6 +6,7 @@
 //! gets the newest. The room takes no request body and changes nothing.
 
 mod board;
+mod event;
 mod host;
 mod limits;
 mod pace;
@@ -20,6 +21,7 @@ mod tests;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::schema::Event;
 
+pub use event::EventState;
 pub use host::{DeviceState, HostState, ReadingState};
 pub use limits::{CONNECTIONS_MAX, STREAMS_MAX};
 pub use rank::RankState;

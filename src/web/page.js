@@ -53,13 +53,14 @@ function row(rank, now) {
   model.title = rank.model ?? "";
   const age = rank.age_ms + (now - rank.heard);
   line.append(
-    name, model,
+    name,
     make("td", `${rank.freshness}, ${rank.activity}`, rank.freshness),
     make("td", whole(rank.running), "n"), make("td", whole(rank.waiting), "n"),
     meter(rank.kv_usage),
     make("td", whole(rank.prefill_tokens_per_second), "n"),
     make("td", whole(rank.decode_tokens_per_second), "n"),
     make("td", span(age), "n"), make("td", whole(rank.lost), "n"),
+    model,
   );
   return line;
 }
@@ -169,17 +170,19 @@ function poll() {
 }
 
 const stream = new EventSource("/v1/routing/stream?hz=4&host=true");
-stream.addEventListener("state", (event) => { open = true; take(JSON.parse(event.data), true); poll(); });
+stream.addEventListener("state", (event) => { open = true; take(JSON.parse(event.data), true); draw(); poll(); });
 stream.addEventListener("change", (event) => take(JSON.parse(event.data), false));
 stream.addEventListener("host", (event) => { heard = performance.now(); drawHost(JSON.parse(event.data)); });
 stream.onerror = () => { open = false; };
 
-setInterval(() => {
+function draw() {
   const away = performance.now() - heard;
   const live = open && away < 7000;
   at("link").textContent = live ? "live" : heard ? `no connection; what is shown is ${span(away)} old` : "no connection yet";
   at("link").className = live ? "good" : "bad";
   if (!drawn || !live || ranks.size) drawEngines();
   drawn = true;
-}, 500);
+}
+
+setInterval(draw, 500);
 setInterval(poll, 5000);

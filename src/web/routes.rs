@@ -19,9 +19,9 @@ use tokio::sync::{Semaphore, watch};
 use super::board::{Board, PlacedRank};
 use super::limits::{EVENTS_MAX, RATE_HZ_DEFAULT, RATE_HZ_MAX, STREAMS_MAX};
 use super::stream::{self, Wish};
-use super::{HostState, Sources};
+use super::{EventState, HostState, Sources};
 use crate::platform::clock;
-use crate::schema::{Event, utc_text};
+use crate::schema::utc_text;
 
 /// What all requests share.
 pub(super) struct Web {
@@ -48,17 +48,6 @@ struct Ranks {
 #[derive(Serialize)]
 struct Events {
     events: Vec<EventState>,
-}
-
-#[derive(Serialize)]
-struct EventState {
-    id: String,
-    kind: &'static str,
-    severity: &'static str,
-    time: String,
-    source: String,
-    subject: String,
-    text: String,
 }
 
 #[derive(Serialize)]
@@ -219,19 +208,5 @@ struct StreamQuery {
 impl StreamQuery {
     fn wish(&self) -> Wish {
         Wish { hz: self.hz.unwrap_or(RATE_HZ_DEFAULT), host: self.host.unwrap_or(false) }
-    }
-}
-
-impl EventState {
-    fn of(event: &Event) -> Self {
-        Self {
-            id: event.id.to_string(),
-            kind: event.kind.name(),
-            severity: event.severity.name(),
-            time: utc_text(event.wall_ns),
-            source: event.source.clone(),
-            subject: event.subject.clone(),
-            text: event.text.clone(),
-        }
     }
 }
