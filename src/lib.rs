@@ -47,6 +47,10 @@ pub mod client;
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;
 
+// Shows values, history and verdicts to a person or a scaler.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod web;
+
 // The only place that connects rooms, starts and stops.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod engine;

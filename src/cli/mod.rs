@@ -12,6 +12,7 @@ mod run;
 mod shared;
 mod signals;
 mod simulate;
+pub mod watch;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use super::{Field, Flag, StepCore};
+
+/// The time-to-live of a producer that promised none, ms.
+const TTL_MS_DEFAULT: u64 = 1000;
+
 /// How recently a producer was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -35,6 +40,25 @@ pub enum Activity {
 }
 
 impl Freshness {
+    /// How recently the producer of `step` was heard, when its last sign of
+    /// life is `silence_ns` ago. A time-to-live of 0 stands for one second.
+    #[must_use]
+    pub fn of(step: &StepCore, silence_ns: u64) -> Self {
+        if step.has(Flag::Goodbye) {
+            return Self::Gone;
+        }
+        let ttl_ms = match step.ttl_ms {
+            0 => TTL_MS_DEFAULT,
+            promised => u64::from(promised),
+        };
+        let ttl_ns = ttl_ms * 1_000_000;
+        match silence_ns {
+            silence_ns if silence_ns <= ttl_ns => Self::Fresh,
+            silence_ns if silence_ns <= 3 * ttl_ns => Self::Stale,
+            _ => Self::Silent,
+        }
+    }
+
     /// The state in one lower-case word.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -48,6 +72,27 @@ impl Freshness {
 }
 
 impl Activity {
+    /// What the producer of `step` said that it does. Zero requests are idle
+    /// only where both gauges were measured.
+    #[must_use]
+    pub fn of(step: &StepCore) -> Self {
+        for (flag, activity) in [
+            (Flag::Asleep, Self::Asleep),
+            (Flag::Draining, Self::Draining),
+            (Flag::Warming, Self::Warming),
+        ] {
+            if step.has(flag) {
+                return activity;
+            }
+        }
+        match (step.value(Field::Running), step.value(Field::Waiting)) {
+            (Some(requests), _) | (_, Some(requests)) if requests > 0.0 => Self::Busy,
+            (_, Some(waiting)) if waiting > 0.0 => Self::Busy,
+            (Some(_), Some(_)) => Self::Idle,
+            _ => Self::Unknown,
+        }
+    }
+
     /// The state in one lower-case word.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -71,5 +116,61 @@ impl fmt::Display for Freshness {
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+
+    #[test]
+    fn freshness_follows_the_promise_and_a_goodbye_ends_it() {
+        for (ttl_ms, silence_ms, goodbye, expected) in [
+            (100, 100, false, Freshness::Fresh),
+            (100, 101, false, Freshness::Stale),
+            (100, 300, false, Freshness::Stale),
+            (100, 301, false, Freshness::Silent),
+            (0, 1000, false, Freshness::Fresh),
+            (0, 1001, false, Freshness::Stale),
+            (100, 0, true, Freshness::Gone),
+            (u32::MAX, u64::MAX / 1_000_000, false, Freshness::Silent),
+        ] {
+            let mut step = StepCore { ttl_ms, ..StepCore::zeroed() };
+            if goodbye {
+                step.raise(Flag::Goodbye);
+            }
+            let seen = Freshness::of(&step, silence_ms * 1_000_000);
+            assert_eq!(seen, expected, "{ttl_ms} ms, {silence_ms} ms");
+        }
+    }
+
+    #[test]
+    fn activity_is_what_was_said_and_unknown_where_nothing_was_measured() {
+        let check = |running: Option<u32>, waiting: Option<u32>, flag: Option<Flag>, expected| {
+            let mut step = StepCore::zeroed();
+            for (gauge, field) in [(running, Field::Running), (waiting, Field::Waiting)] {
+                if gauge.is_some() {
+                    step.mark(field);
+                }
+            }
+            (step.running, step.waiting) = (running.unwrap_or(9), waiting.unwrap_or(9));
+            if let Some(flag) = flag {
+                step.raise(flag);
+            }
+            assert_eq!(Activity::of(&step), expected, "{running:?} {waiting:?} {flag:?}");
+        };
+        check(None, None, None, Activity::Unknown);
+        check(Some(0), None, None, Activity::Unknown);
+        check(None, Some(0), None, Activity::Unknown);
+        check(Some(0), Some(0), None, Activity::Idle);
+        check(Some(1), Some(0), None, Activity::Busy);
+        check(Some(0), Some(1), None, Activity::Busy);
+        check(None, Some(1), None, Activity::Busy);
+        check(Some(3), None, None, Activity::Busy);
+        check(Some(3), Some(0), Some(Flag::Draining), Activity::Draining);
+        check(Some(0), Some(0), Some(Flag::Asleep), Activity::Asleep);
+        check(None, None, Some(Flag::Warming), Activity::Warming);
     }
 }

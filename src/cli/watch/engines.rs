@@ -1,0 +1,207 @@
+//! The table of engines.
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::draw::{BAD, PLAIN, Page, QUIET, WARN};
+use super::screen::Screen;
+use super::text::{ABSENT, age, bar, count, fit, percent, right, width};
+use super::ui::Sort;
+use crate::schema::{Field, Freshness};
+use crate::web::RankState;
+
+/// One column: its heading, its columns of text, from which width of the
+/// terminal on it is there, and what stands in it.
+struct Column {
+    title: &'static str,
+    columns: usize,
+    from: usize,
+    text: fn(&RankState) -> String,
+}
+
+/// The columns after the engine's name, which takes what they leave.
+const COLUMNS: &[Column] = &[
+    Column { title: "MODEL", columns: 28, from: 130, text: |rank| fit(&rank.model, 28) },
+    Column { title: "STATE", columns: 15, from: 0, text: state },
+    Column { title: "  RUN", columns: 5, from: 0, text: |rank| number(rank, Field::Running) },
+    Column { title: " WAIT", columns: 5, from: 0, text: |rank| number(rank, Field::Waiting) },
+    Column { title: "KV CACHE", columns: 13, from: 72, text: cache },
+    Column {
+        title: " PRE/S",
+        columns: 6,
+        from: 100,
+        text: |rank| number(rank, Field::PrefillRate),
+    },
+    Column { title: " DEC/S", columns: 6, from: 72, text: |rank| number(rank, Field::DecodeRate) },
+    Column { title: "    AGE", columns: 7, from: 0, text: |rank| age(rank.age_ms) },
+    Column { title: " LOST", columns: 5, from: 100, text: |rank| count(rank.lost as f64) },
+    Column { title: "SOURCE", columns: 9, from: 150, text: |rank| fit(&rank.source, 9) },
+    Column { title: "ENDPOINT", columns: 32, from: 190, text: |rank| fit(&rank.endpoint, 32) },
+];
+
+const NAME_COLUMNS_MIN: usize = 10;
+const NAME_COLUMNS_MAX: usize = 48;
+
+pub(super) fn page(screen: &Screen, sort: Sort, columns: usize) -> Page {
+    if screen.engines.is_empty() {
+        return Page { heading: Vec::new(), rows: empty() };
+    }
+    let shown: Vec<&Column> = COLUMNS.iter().filter(|column| columns >= column.from).collect();
+    let taken: usize = shown.iter().map(|column| column.columns + 1).sum();
+    let name_columns = columns.saturating_sub(taken + 2).clamp(NAME_COLUMNS_MIN, NAME_COLUMNS_MAX);
+    let mut heading = format!(" {}", fit("ENGINE", name_columns));
+    for column in &shown {
+        heading.push(' ');
+        heading.push_str(&fit(column.title, column.columns));
+    }
+    let mut ranks: Vec<&RankState> = screen.engines.iter().collect();
+    ranks.sort_by(|a, b| sort.order(a, b));
+    let shared = Shared::of(&screen.engines, name_columns);
+    let rows = ranks.into_iter().map(|rank| row(rank, &shared, &shown)).collect();
+    Page { heading: vec![Line::styled(heading, QUIET)], rows }
+}
+
+fn row(rank: &RankState, shared: &Shared, shown: &[&Column]) -> Line<'static> {
+    let style = style(rank.freshness);
+    let mut spans = vec![Span::raw(" ")];
+    let name_columns = shared.columns;
+    let name = shared.left_out(rank);
+    if rank.simulated {
+        spans.push(Span::styled("SIM ", WARN.add_modifier(Modifier::BOLD)));
+        spans.push(Span::styled(fit(&name, name_columns.saturating_sub(4)), style));
+    } else {
+        spans.push(Span::styled(fit(&name, name_columns), style));
+    }
+    for column in shown {
+        let text = fit(&right(&(column.text)(rank), column.columns), column.columns);
+        spans.push(Span::styled(format!(" {text}"), style));
+    }
+    Line::from(spans)
+}
+
+/// What all names begin and end with, bytes; left out where names are too long
+/// for their column, or pods of one deployment would all look alike.
+struct Shared {
+    columns: usize,
+    head: usize,
+    tail: usize,
+}
+
+impl Shared {
+    fn of(ranks: &[RankState], columns: usize) -> Self {
+        let long = |rank: &RankState| width(&name(rank)) + if rank.simulated { 4 } else { 0 };
+        let Some(first) = ranks.first().filter(|_| ranks.iter().any(|r| long(r) > columns)) else {
+            return Self { columns, head: 0, tail: 0 };
+        };
+        let (mut head, mut tail) = (first.engine.as_str(), first.engine.as_str());
+        for rank in ranks {
+            let same = head.chars().zip(rank.engine.chars()).take_while(|(a, b)| a == b);
+            head = &head[..same.map(|(c, _)| c.len_utf8()).sum()];
+            let same = tail.chars().rev().zip(rank.engine.chars().rev());
+            let bytes: usize = same.take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum();
+            tail = &tail[tail.len() - bytes..];
+        }
+        // A name is left out whole words at a time, and never all of it.
+        let head = head.char_indices().rfind(|(_, c)| !c.is_alphanumeric());
+        let head = head.map_or(0, |(at, c)| at + c.len_utf8());
+        let tail = tail.find(|c: char| !c.is_alphanumeric()).map_or(0, |at| tail.len() - at);
+        let shortest = ranks.iter().map(|rank| rank.engine.len()).min().unwrap_or(0);
+        if head + tail < shortest {
+            Self { columns, head, tail }
+        } else {
+            Self { columns, head: 0, tail: 0 }
+        }
+    }
+
+    fn left_out(&self, rank: &RankState) -> String {
+        let dots = |bytes| if bytes > 0 { "…" } else { "" };
+        let middle = &rank.engine[self.head..rank.engine.len() - self.tail];
+        format!("{}{middle}{}{}", dots(self.head), dots(self.tail), place(rank))
+    }
+}
+
+/// The engine, with rank and front end where there are several.
+pub(super) fn name(rank: &RankState) -> String {
+    rank.engine.clone() + &place(rank)
+}
+
+fn place(rank: &RankState) -> String {
+    let mut name = String::new();
+    if rank.rank > 0 {
+        name.push_str(&format!(" #{}", rank.rank));
+    }
+    if rank.producers > 1 {
+        name.push_str(&format!(" {}/{}", rank.producer + 1, rank.producers));
+    }
+    name
+}
+
+const fn style(freshness: Freshness) -> Style {
+    match freshness {
+        Freshness::Fresh => PLAIN,
+        Freshness::Stale => WARN,
+        Freshness::Silent => BAD,
+        Freshness::Gone => QUIET,
+    }
+}
+
+fn state(rank: &RankState) -> String {
+    format!("{:6} {:8}", rank.freshness, rank.activity)
+}
+
+fn number(rank: &RankState, field: Field) -> String {
+    rank.value(field).map_or_else(|| ABSENT.to_owned(), count)
+}
+
+fn cache(rank: &RankState) -> String {
+    match rank.value(Field::KvUsage) {
+        Some(share) => format!("{} {:>4}", bar(share, 8), percent(share)),
+        None => fit(ABSENT, 13),
+    }
+}
+
+fn empty() -> Vec<Line<'static>> {
+    [
+        " No engines found yet.",
+        "",
+        " An engine appears here as soon as",
+        "   · its Eagle Eye plugin runs on this machine, or",
+        "   · its metrics page answers on a local port.",
+        "",
+        " To look around without one: eagle-eye run --demo",
+    ]
+    .into_iter()
+    .map(Line::raw)
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+    use crate::newest::NewestStep;
+    use crate::schema::Engine;
+
+    #[test]
+    fn names_too_long_leave_out_the_words_that_all_share() {
+        let check = |names: &[&str], columns, expected: &[&str]| {
+            let rank = |name: &&str| {
+                let engine = Engine::named(name, "m");
+                RankState::of(&NewestStep::zeroed(), Some(&engine), 0)
+            };
+            let ranks: Vec<RankState> = names.iter().map(rank).collect();
+            let shared = Shared::of(&ranks, columns);
+            let seen: Vec<String> = ranks.iter().map(|rank| shared.left_out(rank)).collect();
+            assert_eq!(seen, expected);
+        };
+        check(&["pod-a.svc:80", "pod-b.svc:80"], 20, &["pod-a.svc:80", "pod-b.svc:80"]);
+        check(&["pod-a.svc:80", "pod-b.svc:80"], 8, &["…a…", "…b…"]);
+        check(&["pod-12.svc", "pod-112.svc"], 8, &["…12…", "…112…"]);
+        check(&["one.svc", "quite.another.svc"], 8, &["one…", "quite.another…"]);
+        check(&["same-name", "same-name"], 4, &["same-name", "same-name"]);
+        check(&["···é···", "···é···"], 4, &["···é···", "···é···"]);
+        check(&["é·模a", "é·模b", "é·模"], 3, &["…模a", "…模b", "…模"]);
+        check(&["", "a-long-name"], 4, &["", "a-long-name"]);
+    }
+}

@@ -1,0 +1,31 @@
+//! The live view in the terminal, and its plain and JSON forms.
+//!
+//! A [`Screen`] is all that there is to show, taken at one instant; drawing it
+//! is a pure function, so that tests hold every screen as text. The view
+//! judges nothing: it shows what samplers and engines said, how old that is,
+//! and what was lost.
+
+mod draw;
+mod engines;
+mod events;
+mod gauges;
+mod health;
+mod history;
+mod host;
+#[cfg(test)]
+mod picture;
+mod plain;
+mod screen;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+mod ui;
+
+pub use draw::draw;
+pub use gauges::Gauge;
+pub use history::{History, POINTS_MAX};
+pub use plain::{json, plain};
+pub use screen::Screen;
+pub use terminal::run_terminal;
+pub use ui::{Flow, Sort, Tab, Ui};

@@ -1,0 +1,124 @@
+//! The screen as plain lines, for pipes, and as JSON, for programs.
+
+use serde::Serialize;
+
+use super::engines::name;
+use super::events::sentence;
+use super::screen::Screen;
+use super::text::{ABSENT, age, count, percent, shown, span, width};
+use crate::schema::{Field, utc_text};
+use crate::web::{EventState, HostState, NatsState, RankState, SamplerStatus, Status};
+
+/// Events in the plain form: the latest.
+const EVENTS_SHOWN: usize = 10;
+
+const HEADINGS: [&str; 12] = [
+    "ENGINE", "MODEL", "STATE", "ACTIVITY", "RUN", "WAIT", "KV", "PRE/S", "DEC/S", "AGE", "LOST",
+    "MARK",
+];
+
+/// The screen as text without colours or cursor, names in full.
+#[must_use]
+pub fn plain(screen: &Screen) -> String {
+    let status = &screen.status;
+    let nats = match &status.nats {
+        None => "no NATS".to_owned(),
+        Some(nats) if nats.state == NatsState::Connected => format!("NATS connected {}", nats.url),
+        Some(nats) => format!("NATS {} {}: {}", nats.state.name(), nats.url, nats.sentence),
+    };
+    let mut lines = vec![shown(&format!(
+        "{} eagle-eye {} node {} up {}, {nats}",
+        utc_text(screen.wall_ns),
+        status.version,
+        status.node,
+        span(status.up_ms),
+    ))];
+    if screen.simulated() {
+        lines.push("SIMULATED: what is marked SIMULATED is made up, not measured".to_owned());
+    }
+    if let Err(sentence) = &status.ready {
+        lines.push(format!("NOT READY: {}", shown(sentence)));
+    }
+    lines.extend(engine_lines(&screen.engines));
+    lines.extend(
+        screen.gauges.iter().map(|gauge| format!("host {}: {}", shown(&gauge.label), gauge.text)),
+    );
+    for sampler in &status.samplers {
+        let comma = if sampler.sentence.is_empty() { "" } else { ", " };
+        let SamplerStatus { name, state, sentence, .. } = sampler;
+        lines.push(shown(&format!("sampler {name}: {}{comma}{sentence}", state.name())));
+    }
+    for loss in &status.losses {
+        lines.push(shown(&format!("lost at {}: {} ({})", loss.place, loss.count, loss.reason)));
+    }
+    for event in &screen.events[screen.events.len().saturating_sub(EVENTS_SHOWN)..] {
+        let (time, severity) = (utc_text(event.wall_ns), event.severity.name());
+        lines.push(format!("event {time} {severity} {}", sentence(event)));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn engine_lines(engines: &[RankState]) -> Vec<String> {
+    if engines.is_empty() {
+        return vec!["no engines found yet".to_owned()];
+    }
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(engines.iter().map(cells));
+    let mut widths = [0; HEADINGS.len()];
+    for row in &rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(cell).max(*widest);
+        }
+    }
+    let line = |row: &[String; HEADINGS.len()]| {
+        let pad =
+            |(cell, columns): (&String, usize)| cell.clone() + &" ".repeat(columns - width(cell));
+        let cells: Vec<String> = row.iter().zip(widths).map(pad).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn cells(rank: &RankState) -> [String; HEADINGS.len()] {
+    let said =
+        |field, show: fn(f64) -> String| rank.value(field).map_or_else(|| ABSENT.to_owned(), show);
+    [
+        shown(&name(rank)),
+        if rank.model.is_empty() { ABSENT.to_owned() } else { shown(&rank.model) },
+        rank.freshness.to_string(),
+        rank.activity.to_string(),
+        said(Field::Running, count),
+        said(Field::Waiting, count),
+        said(Field::KvUsage, percent),
+        said(Field::PrefillRate, count),
+        said(Field::DecodeRate, count),
+        age(rank.age_ms),
+        rank.lost.to_string(),
+        if rank.simulated { "SIMULATED".to_owned() } else { String::new() },
+    ]
+}
+
+/// The screen as one line of JSON: `time`, `status`, `ranks`, `host` and
+/// `events`, each as the routes of `/v1` say it.
+#[must_use]
+pub fn json(screen: &Screen) -> String {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        time: String,
+        simulated: bool,
+        status: &'a Status,
+        ranks: &'a [RankState],
+        host: &'a HostState,
+        events: Vec<EventState>,
+    }
+    let told = Told {
+        time: utc_text(screen.wall_ns),
+        simulated: screen.simulated(),
+        status: &screen.status,
+        ranks: &screen.engines,
+        host: &screen.host,
+        events: screen.events.iter().map(EventState::of).collect(),
+    };
+    serde_json::to_string(&told).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}

@@ -1,0 +1,69 @@
+//! All that there is to show at one instant.
+
+use super::gauges::{self, Gauge};
+use super::history::History;
+use crate::schema::Event;
+use crate::web::{HostState, RankState, Sources, Status};
+
+/// All that there is to show at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Screen {
+    /// `CLOCK_REALTIME` of the instant, ns since 1970.
+    pub wall_ns: u64,
+    /// How the agent is; its node, version, samplers, NATS and losses.
+    pub status: Status,
+    /// Every rank, by engine, rank and front end.
+    pub engines: Vec<RankState>,
+    /// The node's readings.
+    pub host: HostState,
+    /// The node's load, of what was read.
+    pub gauges: Vec<Gauge>,
+    /// The busy share of every core, 0 to 1, in the order of their numbers.
+    pub cores: Vec<f64>,
+    /// This process' own cost.
+    pub own: Vec<Gauge>,
+    /// Recent events, oldest first.
+    pub events: Vec<Event>,
+}
+
+impl Screen {
+    /// What `sources` say at `now_ns` of `CLOCK_MONOTONIC` and `wall_ns` of
+    /// `CLOCK_REALTIME`. `history` remembers the load from call to call;
+    /// rates of counters are known from the second call on.
+    #[must_use]
+    pub fn collect(sources: &Sources, now_ns: u64, wall_ns: u64, history: &mut History) -> Self {
+        let mut engines: Vec<RankState> = sources
+            .steps
+            .iter()
+            .map(|newest| {
+                let engine = sources.names.engine(newest.step.instance);
+                RankState::of(&newest, engine.as_ref(), now_ns)
+            })
+            .collect();
+        engines.sort_by(|a, b| a.place().cmp(&b.place()));
+        let host = HostState::of(&sources.readings, &sources.names, now_ns);
+        history.take(&host, now_ns);
+        Self {
+            wall_ns,
+            status: (sources.status)(),
+            engines,
+            gauges: gauges::host(&host, history),
+            cores: gauges::cores(&host),
+            own: gauges::own(&host, history),
+            host,
+            events: (sources.events)(),
+        }
+    }
+
+    /// Whether anything shown is made up.
+    #[must_use]
+    pub fn simulated(&self) -> bool {
+        self.status.simulated || self.engines.iter().any(|rank| rank.simulated)
+    }
+
+    /// The gauge with this label.
+    #[must_use]
+    pub fn gauge(&self, label: &str) -> Option<&Gauge> {
+        self.gauges.iter().find(|gauge| gauge.label == label)
+    }
+}

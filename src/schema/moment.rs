@@ -1,0 +1,49 @@
+//! An instant as people read it.
+
+const DAY_S: u64 = 86_400;
+
+/// `wall_ns`, ns since 1970, as `2026-11-24T09:25:03.120Z`.
+#[must_use]
+pub fn utc_text(wall_ns: u64) -> String {
+    let second = wall_ns / 1_000_000_000;
+    let (year, month, day) = date(second / DAY_S);
+    let (hour, minute) = (second % DAY_S / 3600, second % 3600 / 60);
+    let (second, ms) = (second % 60, wall_ns / 1_000_000 % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Year, month and day of a day since 1970-01-01. Years are counted from
+/// March, so that a leap day is the last of its year.
+const fn date(days: u64) -> (u64, u64, u64) {
+    const DAYS_TO_1970: u64 = 719_468;
+    const ERA_DAYS: u64 = 146_097;
+    let days = days + DAYS_TO_1970;
+    let of_era = days % ERA_DAYS;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + days / ERA_DAYS * 400 + (month <= 2) as u64;
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_read_as_their_date() {
+        for (second, text) in [
+            (0, "1970-01-01T00:00:00.007Z"),
+            (951_782_399, "2000-02-28T23:59:59.007Z"),
+            (951_782_400, "2000-02-29T00:00:00.007Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.007Z"),
+            (1_795_512_303, "2026-11-24T09:25:03.007Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.007Z"),
+        ] {
+            assert_eq!(utc_text(second * 1_000_000_000 + 7_999_999), text);
+        }
+        assert_eq!(utc_text(u64::MAX), "2554-07-21T23:34:33.709Z");
+    }
+}
