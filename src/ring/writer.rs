@@ -42,8 +42,8 @@ impl<T: Pod> Writer<T> {
         if self.tail.wrapping_sub(self.head_seen) == capacity {
             self.head_seen = self.shared.indices.released();
             if self.tail.wrapping_sub(self.head_seen) == capacity {
-                add(&self.counts.produced, 1);
-                add(&self.counts.dropped, 1);
+                add(&self.counts.written.produced, 1);
+                add(&self.counts.written.dropped, 1);
                 return None;
             }
         }
@@ -70,7 +70,7 @@ impl<T: Pod> Writer<T> {
         }
         self.shared.indices.publish(self.tail);
         self.published = self.tail;
-        add(&self.counts.produced, fresh);
+        add(&self.counts.written.produced, fresh);
         true
     }
 
