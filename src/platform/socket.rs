@@ -1,12 +1,16 @@
 //! Unix sockets that keep message borders and pass descriptors.
 
+#![expect(
+    unsafe_code,
+    reason = "asks for a peer whose process id may be 0, which rustix cannot say"
+)]
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, chmod, fchmod};
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -131,11 +135,29 @@ impl Connection {
     ///
     /// When the kernel does not say.
     pub fn peer(&self) -> io::Result<Peer> {
-        let credentials = socket_peercred(&self.descriptor)?;
+        // The kernel says 0 for a process in a namespace that we cannot see,
+        // as from an agent's container into another's; rustix's type for it
+        // has no 0.
+        let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+        let mut bytes = size_of::<libc::ucred>() as libc::socklen_t;
+        // SAFETY: the kernel writes no more than `bytes` bytes, which is the
+        // size of `credentials`, and any bytes are a valid `ucred`.
+        let result = unsafe {
+            libc::getsockopt(
+                self.descriptor.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut credentials).cast(),
+                &raw mut bytes,
+            )
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
         Ok(Peer {
-            process: credentials.pid.as_raw_nonzero().get().unsigned_abs(),
-            user: credentials.uid.as_raw(),
-            group: credentials.gid.as_raw(),
+            process: credentials.pid.unsigned_abs(),
+            user: credentials.uid,
+            group: credentials.gid,
         })
     }
 

@@ -303,8 +303,7 @@ impl EnginePush {
         if sent.is_err() {
             return;
         }
-        // Unknown where the engine lives in a process namespace that we
-        // cannot see.
+        // 0 where the engine lives in a process namespace that we cannot see.
         let process = guest.connection.peer().map_or(0, |peer| peer.process);
         let arrival = Arrival { id: guest.id, connection: guest.connection, process };
         self.engines.open(arrival, checked, outlet);
