@@ -42,6 +42,8 @@ struct Arguments {
 enum Verb {
     /// Run the agent: sample this node, find its engines, tell routers.
     Run(run::Arguments),
+    /// Watch this host's agent, or a fleet over NATS, live.
+    Watch(watch::verb::Arguments),
     /// Simulate engines through the real path, marked as simulated.
     Simulate(simulate::Arguments),
     /// Measure latency and loss of the whole road over your NATS servers.
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match arguments.verb.unwrap_or_else(|| Verb::Run(run::Arguments::default())) {
         Verb::Run(arguments) => run::main(&arguments),
+        Verb::Watch(arguments) => watch::verb::main(&arguments),
         Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),

@@ -1,15 +1,33 @@
 //! `eagle-eye run`: the agent.
 
+use std::io::IsTerminal as _;
+
 use clap::Args;
 
 use super::shared::Configuration;
+use super::watch::{History, Screen, run_terminal};
 use super::{TROUBLE, USAGE, log, signals};
-use crate::engine::Agent;
+use crate::config::Plan;
+use crate::engine::{Agent, SOCKET_NAME, Simulation, SimulationPlan};
+use crate::platform::clock;
+use crate::platform::thread::{self, Stop};
+
+/// Simulated engines of `--demo`, and how often they step.
+const DEMO_ENGINES: u32 = 4;
+const DEMO_HZ: u32 = 40;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     configuration: Configuration,
+
+    /// Add four simulated engines, marked as simulated wherever they show.
+    #[arg(long)]
+    demo: bool,
+
+    /// Print log lines instead of the live view on a terminal.
+    #[arg(long)]
+    no_view: bool,
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
@@ -20,24 +38,62 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
             return USAGE;
         }
     };
-    log::start(&plan, false);
-    let started = signals::stop_on_signal()
-        .map_err(|error| format!("signals cannot be watched: {error}"))
-        .and_then(|stop| {
-            let agent = Agent::start(&plan, Vec::new()).map_err(|error| error.to_string())?;
-            Ok((stop, agent))
-        });
-    let (stop, agent) = match started {
-        Ok(started) => started,
+    let view = !arguments.no_view && std::io::stdout().is_terminal();
+    log::start(&plan, view);
+    match start_and_serve(arguments, &plan, view) {
+        Ok(()) => 0,
         Err(sentence) => {
             eprintln!("eagle-eye: {sentence}");
-            return TROUBLE;
+            TROUBLE
         }
-    };
+    }
+}
+
+fn start_and_serve(arguments: &Arguments, plan: &Plan, view: bool) -> Result<(), String> {
+    let stop =
+        signals::stop_on_signal().map_err(|error| format!("signals cannot be watched: {error}"))?;
+    let agent = Agent::start(plan, Vec::new()).map_err(|error| error.to_string())?;
     for part in &agent.parts {
         tracing::info!("{part}");
     }
-    stop.sleep_until(u64::MAX);
+    if let Some(address) = agent.http() {
+        tracing::info!("http://{address} shows this node");
+    }
+    let demo = arguments.demo.then(|| start_demo(plan, &stop)).transpose()?;
+    let shown = if view {
+        show(&agent, &stop)
+    } else {
+        stop.sleep_until(u64::MAX);
+        Ok(())
+    };
+    stop.raise();
+    if let Some(demo) = demo {
+        let _ = demo.join();
+    }
     agent.stop();
-    0
+    shown.map_err(|error| format!("the terminal cannot be used: {error}; try --no-view"))
+}
+
+fn show(agent: &Agent, stop: &Stop) -> std::io::Result<()> {
+    let sources = agent.sources();
+    let mut history = History::new();
+    let screen = |now_ns| Screen::collect(&sources, now_ns, clock::wall_ns(), &mut history);
+    run_terminal(screen, stop)
+}
+
+fn start_demo(plan: &Plan, stop: &Stop) -> Result<std::thread::JoinHandle<()>, String> {
+    let simulation = Simulation::new(&SimulationPlan {
+        socket: plan.run_dir.join(SOCKET_NAME),
+        name: "demo".to_owned(),
+        engines: DEMO_ENGINES,
+        ranks: 1,
+        models: vec!["demo/llama-8b".to_owned(), "demo/qwen-32b".to_owned()],
+        hz: DEMO_HZ,
+    })
+    .map_err(|error| format!("simulated engines need memory and descriptors: {error}"))?;
+    let stop = stop.clone();
+    thread::spawn("ee-demo", None, move || {
+        simulation.run(&stop, |_| {});
+    })
+    .map_err(|error| format!("the simulated engines' thread: {error}"))
 }

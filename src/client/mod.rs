@@ -38,6 +38,7 @@ pub mod remote;
 mod reservation;
 mod shared;
 mod state;
+mod tables;
 mod view;
 
 pub use changes::{Change, Changes, What};

@@ -28,7 +28,7 @@ use crate::schema::{Device, Engine, Event, Verdict};
 /// connection behind it is closed.
 #[derive(Debug, Clone)]
 pub struct View {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     _running: Option<Arc<Running>>,
 }
 

@@ -1,7 +1,10 @@
 //! The agent: every room, in the order of the flow.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
@@ -12,6 +15,7 @@ use super::overseer::{self, Watched};
 use super::part::{PartLine, PartState};
 use super::road::{Cargo, Road};
 use super::sampling::{SamplerGauges, Sampling, Surroundings};
+use super::status::{StatusParts, periods_ms};
 use super::threads::{Cpus, Stage, Threads};
 use crate::config::Plan;
 use crate::journal::{Journal, Limits};
@@ -20,15 +24,19 @@ use crate::pipeline::{self, Drain, Taker, TakerCounts};
 use crate::platform::atomic::AtomicU32;
 use crate::platform::clock;
 use crate::platform::doorbell::{Doorbell, Ringer};
-use crate::samplers::engine_push::DoorContext;
+use crate::samplers::engine_push::{DoorContext, DoorCounts};
 use crate::samplers::own::Gauges;
 use crate::samplers::{Context, EventOutlet};
 use crate::schema::{Event, EventKind, Severity};
 use crate::transports::LinkSnapshot;
+use crate::web::{Server, Sources};
 
 /// Batches that wait for one taker; at the default linger a quarter of a
 /// second of a busy lane. More are lost to that taker, counted.
 pub const TAKER_QUEUE_MAX: usize = 256;
+
+/// How long open HTTP answers may take to end.
+const LEAVE: Duration = Duration::from_millis(200);
 
 /// Why the agent did not start at all.
 #[derive(Debug, Error)]
@@ -66,6 +74,9 @@ pub struct Agent {
     gauges: Gauges,
     door: DoorContext,
     road: Option<Road>,
+    web: Option<Server>,
+    periods_ms: HashMap<&'static str, u64>,
+    begun_ns: u64,
 }
 
 /// What the desk receives.
@@ -102,6 +113,9 @@ impl Agent {
             pipeline: Arc::default(),
             takers: Vec::new(),
             road: None,
+            web: None,
+            periods_ms: periods_ms(plan),
+            begun_ns: clock::monotonic_ns(),
             samplers: Vec::new(),
             gauges: Gauges::default(),
             door: DoorContext { counts: Arc::default(), news: Some(news_out) },
@@ -122,6 +136,7 @@ impl Agent {
         let _ = hand_drain.send(drain);
         agent.register_gauges();
         agent.start_overseer()?;
+        agent.start_web(plan);
         agent.state(EventKind::AgentStarted, "the agent runs");
         Ok(agent)
     }
@@ -130,6 +145,9 @@ impl Agent {
     /// takes at most half a second a stage, however a source hangs.
     pub fn stop(mut self) {
         self.state(EventKind::AgentStopped, "the agent leaves");
+        if let Some(web) = self.web.take() {
+            web.stop(LEAVE);
+        }
         for stage in [Stage::Samplers, Stage::Drain, Stage::Desk] {
             self.threads.end(stage);
         }
@@ -141,7 +159,45 @@ impl Agent {
     /// The link to NATS as it stands, where one is configured.
     #[must_use]
     pub fn link(&self) -> Option<LinkSnapshot> {
-        self.road.as_ref().map(Road::snapshot)
+        self.road.as_ref().map(|road| road.link().snapshot())
+    }
+
+    /// What came through the engine door and what did not.
+    #[must_use]
+    pub fn door(&self) -> &DoorCounts {
+        &self.door.counts
+    }
+
+    /// What a face of this agent shows. Cheap to call; what it gives is live.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        let parts = StatusParts {
+            names: self.names.clone(),
+            steps: self.steps.view(),
+            parts: self.parts.clone(),
+            periods_ms: self.periods_ms.clone(),
+            samplers: self.samplers.clone(),
+            takers: self.takers.clone(),
+            pipeline: Arc::clone(&self.pipeline),
+            door: self.door.clone(),
+            events: self.events.clone(),
+            link: self.road.as_ref().map(Road::link),
+            begun_ns: self.begun_ns,
+        };
+        let recent = self.recent.clone();
+        Sources {
+            steps: self.steps.view(),
+            readings: self.readings.view(),
+            names: self.names.clone(),
+            status: Box::new(move || parts.status()),
+            events: Box::new(move || recent.events()),
+        }
+    }
+
+    /// Where HTTP is served, if it is.
+    #[must_use]
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.web.as_ref().map(Server::address)
     }
 
     /// What went through the pipeline.
@@ -274,6 +330,20 @@ impl Agent {
             outcomes: queues.outcomes,
         };
         self.threads.spawn(Stage::Desk, "journal", None, move |stop| desk::run(desk, stop))
+    }
+
+    fn start_web(&mut self, plan: &Plan) {
+        let Some(listen) = plan.listen else {
+            self.parts.push(PartLine::new("http", PartState::Off, String::new()));
+            return;
+        };
+        match crate::web::start(listen, self.sources()) {
+            Ok(server) => {
+                self.web = Some(server);
+                self.parts.push(PartLine::ready("http"));
+            }
+            Err(why) => self.parts.push(PartLine::new("http", PartState::Failed, why.to_string())),
+        }
     }
 
     fn start_overseer(&mut self) -> Result<(), StartError> {

@@ -15,6 +15,7 @@ mod road;
 mod sampling;
 mod simulation;
 mod state;
+mod status;
 mod subjects;
 mod threads;
 

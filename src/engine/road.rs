@@ -20,7 +20,7 @@ use crate::transports::nats::{
     Answer, DurableHooks, Kept, NatsDurable, NatsPublisher, NatsSettings, PublisherHooks, Secret,
     StreamSettings, TlsSettings,
 };
-use crate::transports::{LinkSnapshot, Outgoing};
+use crate::transports::{Link, Outgoing};
 
 /// How long a leaving agent gives NATS to take what waits.
 const LEAVE: Duration = Duration::from_millis(300);
@@ -102,9 +102,9 @@ impl Road {
         Box::new(move |id, bytes| durable.offer(&subject, &format!("{node:016x}-{id}"), bytes))
     }
 
-    /// The link as it stands.
-    pub(super) fn snapshot(&self) -> LinkSnapshot {
-        self.publisher.snapshot()
+    /// What the link says of itself.
+    pub(super) fn link(&self) -> Link {
+        self.publisher.link()
     }
 
     /// Sends what waits and leaves.

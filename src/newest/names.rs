@@ -113,6 +113,23 @@ impl Names {
         Some(index)
     }
 
+    /// Adds or replaces a device under the index that another process gave it.
+    pub fn put_device(&self, device: Device) {
+        let mut lists = self.lists();
+        if let Some(known) = lists.devices.iter_mut().find(|known| known.index == device.index) {
+            if *known != device {
+                *known = device;
+                self.changed();
+            }
+        } else if lists.devices.len() >= DEVICES_MAX {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        } else {
+            lists.device_next = lists.device_next.max(device.index.saturating_add(1));
+            lists.devices.push(device);
+            self.changed();
+        }
+    }
+
     /// Forgets a device.
     pub fn forget_device(&self, index: u32) {
         self.lists().devices.retain(|device| device.index != index);

@@ -27,7 +27,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &ENGINE_MAY_USE),
     (
         "cli",
-        &["engine", "config", "client", "producer", "diagnosis", "recorder", "schema", "platform"],
+        &[
+            "engine",
+            "config",
+            "client",
+            "producer",
+            "diagnosis",
+            "recorder",
+            "schema",
+            "platform",
+            "web",
+            "newest",
+        ],
     ),
 ];
 

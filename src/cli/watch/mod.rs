@@ -21,6 +21,7 @@ mod terminal;
 mod tests;
 mod text;
 mod ui;
+pub(super) mod verb;
 
 pub use draw::draw;
 pub use gauges::Gauge;
