@@ -58,3 +58,8 @@ pub mod engine;
 // One file per verb; results into text and exit codes.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod cli;
+
+// The README's Rust, compiled.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,6 +8,8 @@ mod nats;
 #[cfg(feature = "agent")]
 mod procfs_alloc;
 #[cfg(feature = "agent")]
+mod readme;
+#[cfg(feature = "agent")]
 mod road;
 #[cfg(feature = "client")]
 mod server;
