@@ -3,13 +3,15 @@
 //! - `update`: one batch of 64 steps into the view, against the same steps into
 //!   a locked map and into a map that is copied and swapped.
 //! - `scan`: every rank out of the view, against the same maps.
-//! - `pick`: a choice among 16, 128 and 1,024 ranks; the swapped map with a bare
-//!   argmin is the least that any router does, without age, policy or ledger.
+//! - `pick`: a choice among 16, 128 and 1,024 ranks, none or all of which were
+//!   written since the last; the swapped list with a bare argmin is the least
+//!   that any router does, without age, policy or ledger.
 //! - `reserve`: one dispatch noted and taken back, against a locked map.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytemuck::Zeroable;
@@ -17,6 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use eagle_eye::client::{
     Ask, Ledger, Policy, RankId, RankState, Ranks, Score, View, ViewCore, ViewSettings,
 };
+use eagle_eye::platform::clock::monotonic_ns;
 use eagle_eye::schema::{
     BATCH_HEADER_BYTES, BatchHead, BatchView, Field, HotKind, STEP_BYTES, StepCore, write_header,
 };
@@ -151,7 +154,7 @@ fn scan(c: &mut Criterion) {
 fn pick(c: &mut Criterion) {
     let mut group = c.benchmark_group("pick");
     for count in [16, 128, 1024] {
-        let (_core, view, map) = filled(count);
+        let (mut core, view, map) = filled(count);
         let own = |state: &RankState| state.value(Field::Running);
         for (name, score) in [
             ("least_work", Score::LeastWork),
@@ -164,6 +167,30 @@ fn pick(c: &mut Criterion) {
                 b.iter(|| view.pick_at(NOW, &ask, &policy, &score).expect("all fresh").score);
             });
         }
+        // The most that a choice costs: every rank was written since the last.
+        let mut batches: Vec<Vec<u8>> = (0..count)
+            .step_by(64)
+            .map(|first| batch(1 + first as u64, 64.min(count - first), 1))
+            .collect();
+        let mut sequence = 1;
+        group.bench_function(BenchmarkId::new("least_work_all_written", count), |b| {
+            b.iter_custom(|rounds| {
+                let (ask, policy) = (Ask::default(), Policy::strict());
+                let mut spent = Duration::ZERO;
+                for _ in 0..rounds {
+                    sequence += 1;
+                    for bytes in &mut batches {
+                        renumber(bytes, sequence);
+                        core.feed(bytes, NOW).expect("a good batch");
+                    }
+                    let began_ns = monotonic_ns();
+                    let pick = view.pick_at(NOW, &ask, &policy, &Score::LeastWork);
+                    black_box(pick.expect("all fresh").score);
+                    spent += Duration::from_nanos(monotonic_ns() - began_ns);
+                }
+                spent
+            });
+        });
         let swapped = ArcSwap::from_pointee(map.into_values().collect::<Vec<_>>());
         group.bench_function(BenchmarkId::new("arc_swap_argmin", count), |b| {
             b.iter(|| {

@@ -264,6 +264,10 @@ impl ViewCore {
         self.shared.complete.store(true, Ordering::Release);
     }
 
+    pub(super) fn count_lost(&self, messages: u64) {
+        self.shared.counters.messages_lost.add(messages);
+    }
+
     pub(super) fn count_oversized(&self) {
         self.shared.counters.batches_oversized.add(1);
     }

@@ -36,6 +36,9 @@ macro_rules! counts {
 counts! {
     /// Messages taken.
     batches,
+    /// Messages that the transport lost on this side, since taking them was too
+    /// slow.
+    messages_lost,
     /// Messages refused: too large.
     batches_oversized,
     /// Messages refused: not a batch of a version that we read.

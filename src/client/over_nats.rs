@@ -25,8 +25,7 @@ pub(super) fn connect(settings: NatsSettings, options: &Options) -> Result<View,
             }),
             on_connected: Box::new(move |_, _| connected.connected(monotonic_ns())),
             on_disconnected: Box::new(move || intake.disconnected()),
-            // What was lost is newest state: asking again brings it.
-            on_lost: Box::new(move |_, _| lost.connected(monotonic_ns())),
+            on_lost: Box::new(move |count, _| lost.lost(count)),
         };
         let subscriber = NatsSubscriber::start(settings, subjects.to_vec(), hooks, None)?;
         Ok(Requests(Some(subscriber)))

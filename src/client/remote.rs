@@ -40,8 +40,8 @@ pub trait Requester: Send {
 pub struct Intake {
     core: Arc<Mutex<ViewCore>>,
     bell: Arc<Bell>,
-    /// One up with every connection.
-    connections: Arc<AtomicU64>,
+    /// One up whenever a snapshot must be asked for.
+    occasions: Arc<AtomicU64>,
 }
 
 impl Intake {
@@ -58,7 +58,17 @@ impl Intake {
     /// A connection was made, the first or another, and subscriptions stand.
     pub fn connected(&self, now_ns: u64) {
         self.core().connected(now_ns);
-        self.connections.fetch_add(1, Ordering::Release);
+        self.ask();
+    }
+
+    /// So many messages were lost on this side: what they said is asked for.
+    pub fn lost(&self, messages: u64) {
+        self.core().count_lost(messages);
+        self.ask();
+    }
+
+    fn ask(&self) {
+        self.occasions.fetch_add(1, Ordering::Release);
         self.bell.ring();
     }
 
@@ -100,7 +110,7 @@ pub fn start<R: Requester + 'static>(
     let intake = Intake {
         core: Arc::new(Mutex::new(core)),
         bell: Arc::clone(&bell),
-        connections: Arc::default(),
+        occasions: Arc::default(),
     };
     let prefix = options.prefix.as_deref().unwrap_or(PREFIX_DEFAULT);
     let subjects = subjects(prefix, options.model.as_deref());
@@ -126,11 +136,11 @@ fn keep(
             core.tick(now_ns);
             (core.is_connected(), core.is_complete())
         };
-        let connection = intake.connections.load(Ordering::Acquire);
+        let occasion = intake.occasions.load(Ordering::Acquire);
         let patience_ns = if is_complete { MEASURE_NS } else { ASK_AGAIN_NS };
-        let is_due = connection != asked_for || now_ns.saturating_sub(asked_ns) >= patience_ns;
+        let is_due = occasion != asked_for || now_ns.saturating_sub(asked_ns) >= patience_ns;
         if is_connected && is_due {
-            (asked_for, asked_ns) = (connection, now_ns);
+            (asked_for, asked_ns) = (occasion, now_ns);
             requester.request(snapshot, b"");
         }
         let _ = wait_readable(&mut [readable(bell.as_fd())], TICK_NS, |_| bell.silence());

@@ -54,6 +54,10 @@ fn every_connection_asks_for_a_snapshot_and_its_answer_fills_the_view() {
             assert!(monotonic_ns() < deadline_ns, "waited too long until complete");
             crate::platform::clock::sleep_until(monotonic_ns() + MILLISECOND_NS);
         }
+        while requests.try_recv().is_ok() {}
+        intake.lost(3);
+        assert_eq!(requests.recv().expect("it asks for what was lost"), "eagle_eye.v1.snapshot");
+        assert_eq!(view.counts().messages_lost, 3 * connection);
         intake.disconnected();
         assert!(!view.is_connected() && !view.is_complete());
     }
