@@ -2,7 +2,7 @@
 //!
 //! Every transport has a publishing end that never blocks its caller and a
 //! receiving end that hands messages on from its own thread. What a link does
-//! when it cannot carry is said by its [`Link`](crate::transports::Link) and
+//! when it cannot carry is said by its [`Link`] and
 //! counted, by reason.
 //!
 //! The room refuses: to look into a payload, to keep what it could not send

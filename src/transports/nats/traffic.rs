@@ -148,7 +148,7 @@ impl Desk {
         self,
         name: &str,
         cpu: Option<usize>,
-        mut traffic: T,
+        traffic: T,
     ) -> io::Result<Worker> {
         let provider = async_nats::rustls::crypto::aws_lc_rs::default_provider();
         // An error means that one is installed already, which serves as well.
@@ -157,9 +157,11 @@ impl Desk {
         let (alive, ended) = bounded::<Infallible>(0);
         let thread = thread::spawn(name, cpu, move || {
             let _alive = alive;
-            let farewell = Farewell(self.link.clone());
+            let _farewell = Farewell(self.link.clone());
+            // A local of its own, so that nothing is taken any more before the
+            // farewell is said: locals end in the reverse of this order.
+            let mut traffic = traffic;
             self.run(&mut traffic);
-            drop(farewell);
         })?;
         Ok(Worker { wake, ended, thread: Some(thread) })
     }
