@@ -106,7 +106,7 @@ pub(super) fn run(desk: Desk, stop: &Stop) {
 impl State {
     /// Takes what came in; returns whether anything did.
     fn round(&mut self) -> bool {
-        let first = self.desk.events.recv_timeout(Duration::from_millis(100)).ok();
+        let first = self.desk.events.recv_timeout(Duration::from_millis(200)).ok();
         let mut group: Vec<Event> = first.into_iter().collect();
         group.extend(self.desk.events.try_iter().take(GROUP_MAX - group.len()));
         let messages: Vec<(u64, Option<Sequence>, Bytes)> =

@@ -165,7 +165,7 @@ impl Drain {
 /// nobody pays for a wake: what comes meanwhile travels along.
 pub fn run(mut drain: Drain, bell: &Doorbell, stop: &Stop) {
     /// How long a sleeper may not look at the stop flag.
-    const LOOK: Duration = Duration::from_millis(100);
+    const LOOK: Duration = Duration::from_millis(200);
     while !stop.is_raised() {
         match drain.turn(now()) {
             Some(due_ns) => clock::sleep_until(due_ns),

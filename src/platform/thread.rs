@@ -27,9 +27,9 @@ impl Stop {
     }
 
     /// Sleeps until `CLOCK_MONOTONIC` reaches `due_ns`, looking at this flag
-    /// at least ten times a second, so that slow rounds still end at once.
+    /// at least five times a second, so that slow rounds still end soon.
     pub fn sleep_until(&self, due_ns: u64) {
-        const LOOK_NS: u64 = clock::SECOND_NS / 10;
+        const LOOK_NS: u64 = clock::SECOND_NS / 5;
         loop {
             let now_ns = clock::monotonic_ns();
             if now_ns >= due_ns || self.is_raised() {
