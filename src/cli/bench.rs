@@ -10,7 +10,7 @@ use crate::engine::{MeasurePlan, Measured, end_to_end};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The NATS servers to measure over, joined by commas.
-    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS")]
+    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS", hide_env_values = true)]
     nats: String,
 
     /// Simulated engines.

@@ -14,7 +14,7 @@ pub(super) struct Configuration {
     pub(super) config: Option<PathBuf>,
 
     /// NATS servers to connect to, joined by commas.
-    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS")]
+    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS", hide_env_values = true)]
     pub(super) nats: Option<String>,
 
     /// Address of the HTTP server, or "off".

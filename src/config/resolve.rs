@@ -1,5 +1,6 @@
 //! File, environment and flags, laid over the defaults.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -62,9 +63,7 @@ impl Layers {
     pub fn text(&mut self, text: &str, source: &str) {
         match text.parse::<toml::Table>() {
             Ok(table) => self.table("", &table, source),
-            Err(error) => {
-                self.mistake("", source, &format!("is no TOML: {}", error.to_string().trim()));
-            }
+            Err(error) => self.mistake("", source, &toml_mistake(text, &error)),
         }
     }
 
@@ -102,7 +101,7 @@ impl Layers {
             let given = self.values.remove(&setting.key);
             let (value, source) = given.unwrap_or_else(|| default_of(setting));
             if let Err(allowed) = (setting.check)(&value) {
-                let shown = if is_secret(&setting.key) { "…" } else { &value };
+                let shown = without_secrets(&setting.key, &value);
                 self.mistake(
                     &setting.key,
                     &source,
@@ -154,8 +153,23 @@ fn variable_name(key: &str) -> String {
     format!("EAGLE_EYE_{}", key.replace('.', "_").to_uppercase())
 }
 
-fn is_secret(key: &str) -> bool {
-    key.ends_with("password") || key.ends_with("token")
+/// A value as a mistake may show it: no password or token, and of a URL
+/// nothing that stands before an `@`.
+fn without_secrets<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
+    if key.ends_with("password") || key.ends_with("token") {
+        return "…".into();
+    }
+    match value.rsplit_once('@') {
+        Some((_, host)) if key.ends_with("urls") => format!("…@{host}").into(),
+        _ => value.into(),
+    }
+}
+
+/// Where text is no TOML, and why; the line itself may hold a secret.
+fn toml_mistake(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = 1 + before.matches('\n').count();
+    format!("is no TOML: line {line}: {}", error.message().trim())
 }
 
 fn default_of(setting: &SettingDoc) -> (String, String) {
@@ -227,5 +241,20 @@ mod tests {
         let mut layers = Layers::default();
         layers.text("= 1", "f");
         assert_eq!(layers.resolve().unwrap_err().0.len(), 1);
+    }
+
+    #[test]
+    fn mistakes_show_no_secret_and_where_they_are() {
+        for (text, shown) in [
+            ("[nats]\nurls = \"http://me:geheim@h:1\"", "\"…@h:1\" is not allowed"),
+            ("[nats]\nurls = \"nats://a,me:ge@heim@h\"", "\"…@h\" is not allowed"),
+            ("[nats]\npassword = geheim", "f: is no TOML: line 2: "),
+            ("[nats]\n\ntoken = \"geheim", "f: is no TOML: line 3: "),
+        ] {
+            let mut layers = Layers::default();
+            layers.text(text, "f");
+            let said = layers.resolve().unwrap_err().to_string();
+            assert!(said.contains(shown) && !said.contains("heim"), "{text}: {said}");
+        }
     }
 }

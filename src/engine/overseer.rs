@@ -72,3 +72,95 @@ fn event(sampler: &Watched, stalled: bool, now_ns: u64) -> Event {
         text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::newest::{ReadingTable, StepTable};
+    use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
+    use crate::platform::doorbell::Doorbell;
+    use crate::platform::thread;
+    use crate::ring::ring;
+    use crate::samplers::{Outlet, OutletParts, Sampler, start};
+    use crossbeam_channel::{Receiver, bounded};
+
+    /// A source that does not answer from its third tick on, until released.
+    struct Hanging {
+        ticks: u64,
+        release: Receiver<()>,
+    }
+
+    /// A source that always answers.
+    struct Answering;
+
+    impl Sampler for Hanging {
+        fn tick(&mut self, _: u64, _: &mut Outlet) {
+            self.ticks += 1;
+            if self.ticks == 3 {
+                let _ = self.release.recv();
+            }
+        }
+    }
+
+    impl Sampler for Answering {
+        fn tick(&mut self, _: u64, _: &mut Outlet) {}
+    }
+
+    /// Long enough that a busy machine keeps the pace.
+    const PERIOD_NS: u64 = 500 * MILLISECOND_NS;
+
+    fn sample(name: &'static str, sampler: Box<dyn Sampler>, stop: &Stop) -> Watched {
+        let parts = OutletParts {
+            steps: ring(2).0,
+            readings: ring(2).0,
+            step_table: StepTable::heap(1),
+            reading_table: ReadingTable::heap(1),
+            names: Names::new("n"),
+            events: EventOutlet::new(bounded(1).0),
+            drain: Doorbell::for_this_thread().ringer(),
+        };
+        let progress = Arc::new(Progress::new(PERIOD_NS, clock::monotonic_ns()));
+        let theirs = Arc::clone(&progress);
+        start(name, None, sampler, Outlet::new(name, parts), theirs, stop.clone()).unwrap();
+        Watched { name, progress }
+    }
+
+    #[test]
+    fn a_sampler_that_hangs_is_told_after_two_periods_while_others_tick() {
+        let (stop, (release, released)) = (Stop::default(), bounded(1));
+        let hanging = Box::new(Hanging { ticks: 0, release: released });
+        let hanging = sample("hanging", hanging, &stop);
+        let good = sample("good", Box::new(Answering), &stop);
+        let (events_in, events) = bounded(16);
+        let watched = [hanging.clone(), good.clone()];
+        let stopped = stop.clone();
+        let overseer = thread::spawn("overseer", None, move || {
+            let events = EventOutlet::new(events_in);
+            run(&watched, &Names::new("n"), &events, Box::new(|| {}), &stopped);
+        });
+        let next_of = |subject: &str| loop {
+            let event: Event = events.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            if event.subject == subject {
+                return event;
+            }
+        };
+        let stalled = next_of("hanging");
+        assert_eq!(stalled.kind, EventKind::SamplerStalled);
+        assert!(hanging.progress.stalled(clock::monotonic_ns()));
+        assert_eq!(hanging.progress.ticks(), 2);
+        // Told when two periods were over, not before; how long after depends
+        // on the overseer's next look alone.
+        let silent_ns = hanging.progress.silent_ns(stalled.monotonic_ns);
+        assert!(silent_ns > 2 * PERIOD_NS, "{silent_ns}");
+        let (before, deadline_ns) = (good.progress.ticks(), clock::monotonic_ns() + 20 * SECOND_NS);
+        while good.progress.ticks() < before + 2 {
+            assert!(clock::monotonic_ns() < deadline_ns, "the other one ticks no more");
+            clock::sleep_until(clock::monotonic_ns() + MILLISECOND_NS);
+        }
+        assert_eq!(hanging.progress.ticks(), 2, "it hangs still");
+        release.send(()).unwrap();
+        assert_eq!(next_of("hanging").kind, EventKind::SamplerRecovered);
+        stop.raise();
+        overseer.unwrap().join().unwrap();
+    }
+}

@@ -1,10 +1,26 @@
 //! Tests that need more than one room, or a real server. One binary.
 
+#[cfg(feature = "agent")]
+mod alloc;
+#[cfg(feature = "agent")]
+mod binary;
+#[cfg(feature = "agent")]
+mod cluster;
+#[cfg(feature = "agent")]
+mod command;
+#[cfg(feature = "agent")]
+mod conservation;
 mod counting;
 #[cfg(feature = "agent")]
 mod door;
+#[cfg(feature = "agent")]
+mod engines;
+#[cfg(feature = "agent")]
+mod hostile;
 #[cfg(feature = "client")]
 mod nats;
+#[cfg(feature = "agent")]
+mod outage;
 #[cfg(feature = "agent")]
 mod procfs_alloc;
 #[cfg(feature = "agent")]
@@ -13,3 +29,7 @@ mod readme;
 mod road;
 #[cfg(feature = "client")]
 mod server;
+#[cfg(feature = "agent")]
+mod syscalls;
+#[cfg(feature = "agent")]
+mod threads;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use eagle_eye::client::{Options, RankState, View};
 use eagle_eye::config::{Layers, Plan};
 use eagle_eye::engine::Agent;
+use eagle_eye::pipeline::Taker;
 use eagle_eye::platform::clock::{self, SECOND_NS};
 use eagle_eye::schema::{Field, Freshness, name_hash};
 
@@ -14,19 +15,29 @@ use crate::server::NatsServer;
 
 /// An agent of the tests' own: everything in a folder, nothing on a port.
 pub(crate) fn agent(folder: &Path, node: &str, nats: Option<&str>) -> Agent {
+    agent_with(folder, node, &[("nats.urls", nats.unwrap_or_default())], Vec::new())
+}
+
+/// As [`agent`], with more settings and takers.
+pub(crate) fn agent_with(
+    folder: &Path,
+    node: &str,
+    settings: &[(&str, &str)],
+    takers: Vec<Taker>,
+) -> Agent {
     let mut layers = Layers::default();
     let path = folder.display().to_string();
-    for (key, value) in [
+    let own = [
         ("node", node),
         ("listen", "off"),
         ("run_dir", &path),
         ("state_dir", &format!("{path}/state")),
-        ("nats.urls", nats.unwrap_or_default()),
-    ] {
-        layers.set(key, value.to_owned(), "test");
+    ];
+    for (key, value) in own.iter().chain(settings) {
+        layers.set(key, (*value).to_owned(), "test");
     }
     let plan = Plan::new(layers).expect("the plan is right");
-    Agent::start(&plan, Vec::new()).expect("threads and memory suffice")
+    Agent::start(&plan, takers).expect("threads and memory suffice")
 }
 
 /// A simulated engine in pure Python, killed when dropped.
@@ -68,12 +79,12 @@ pub(crate) fn until(what: &str, view: &View, mut good: impl FnMut(&[RankState]) 
     }
 }
 
-fn local(folder: &Path) -> View {
+pub(crate) fn local(folder: &Path) -> View {
     let options = Options { socket: Some(folder.join("agent.sock")), ..Options::default() };
     View::connect(options).expect("a thread")
 }
 
-fn remote(url: &str) -> View {
+pub(crate) fn remote(url: &str) -> View {
     View::connect(Options::over_nats([url])).expect("a thread")
 }
 
