@@ -20,6 +20,7 @@ use crate::pipeline::{self, Drain, Taker, TakerCounts};
 use crate::platform::atomic::AtomicU32;
 use crate::platform::clock;
 use crate::platform::doorbell::{Doorbell, Ringer};
+use crate::platform::limits;
 use crate::samplers::engine_push::DoorContext;
 use crate::samplers::own::Gauges;
 use crate::samplers::{Context, EventOutlet};
@@ -77,13 +78,16 @@ struct Queues {
 
 impl Agent {
     /// Builds and starts every room that the plan asks for; batches go to
-    /// `takers` besides those of the plan.
+    /// `takers` besides those of the plan. Raises this process's soft limit of
+    /// descriptors to the hard one, since every engine needs some.
     ///
     /// # Errors
     ///
     /// Only when memory, threads or descriptors run out: a sampler, the
     /// journal, NATS or the page that cannot start is a line in `parts`.
     pub fn start(plan: &Plan, mut takers: Vec<Taker>) -> Result<Self, StartError> {
+        // Where it may not rise, engines beyond it are refused and counted.
+        let _ = limits::raise_descriptors();
         let names = Names::new(&plan.node);
         let steps = StepTable::shared(plan.newest_ranks)
             .map_err(|error| StartError::system("the table of newest steps", error))?;
