@@ -19,26 +19,32 @@ type Row = (u32, u32, &'static [&'static str], Option<f64>, &'static str);
 
 const LINGER_500: &[&str] = &["pipeline.linger_us=500"];
 const LINGER_100: &[&str] = &["pipeline.linger_us=100"];
+const POLL_200: &[&str] = &["samplers.engine_push.poll_us=200"];
+const POLL_500: &[&str] = &["samplers.engine_push.poll_us=500"];
+const QUIET_1: &[&str] = &["samplers.engine_push.quiet_ms=1"];
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 13] = [
     (0, 1, &[], Some(0.2), "#14 idle"),
     (8, 50, &[], Some(1.2), "#14"),
-    (16, 100, &[], None, "linger 1 ms"),
+    (8, 50, POLL_500, None, "poll 500 µs"),
+    (8, 50, QUIET_1, None, "quiet 1 ms"),
+    (16, 100, &[], None, "defaults"),
     (16, 100, LINGER_500, None, "linger 500 µs"),
-    (16, 100, LINGER_100, None, "linger 100 µs"),
-    (64, 100, &[], Some(1.5), "#14 #16, linger 1 ms"),
+    (64, 100, &[], Some(1.5), "#14 #16"),
     (64, 100, LINGER_500, None, "linger 500 µs"),
     (64, 100, LINGER_100, None, "linger 100 µs"),
+    (64, 100, POLL_200, None, "poll 200 µs"),
+    (64, 100, POLL_500, None, "poll 500 µs"),
     (1024, 100, &[], Some(3.0), "#14"),
     (256, 4000, &[], None, "#13 as fast as it goes"),
 ];
 
 /// What one row measured.
 struct Measured {
-    /// Shares of a processor, in percent: the agent, its road's threads, the
-    /// router's receiving thread.
+    /// Shares of a processor, in percent: the agent, each of its road's
+    /// threads, the router's receiving thread.
     agent: f64,
-    road: f64,
+    road: [f64; 3],
     view: f64,
     /// Steps a second that came into the view.
     steps: f64,
@@ -52,11 +58,13 @@ pub(crate) fn run(_: &Arguments) -> Result<(), String> {
     let server = Server::start()?;
     println!("\nProcessor time in % of one processor; the agent runs all its samplers");
     println!(
-        "{:<14} {:>9} {:>7} {:>17} {:>7} {:>8} {:>8} {:>6} {:>10}",
+        "{:<12} {:>9} {:>7} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {:>6} {:>10}",
         "engines × Hz",
         "steps/s",
         "agent",
-        "door drain nats",
+        "door",
+        "drain",
+        "nats",
         "view",
         "µs/step",
         "B/step",
@@ -101,7 +109,7 @@ fn measure(server: &Server, (engines, hz, settings, ..): &Row) -> Result<Measure
     times.sort_unstable();
     Ok(Measured {
         agent: used(&agent_now, &before.1, &|_| true),
-        road: used(&agent_now, &before.1, &|name| ROAD.contains(&name)),
+        road: ROAD.map(|thread| used(&agent_now, &before.1, &|name| name == thread)),
         view: used(&own_now, &before.2, &|name| name == "ee-nats-view"),
         steps: count / passed_ns * 1e9,
         p50_ns: quantile(&times, 0.5),
@@ -112,7 +120,6 @@ fn measure(server: &Server, (engines, hz, settings, ..): &Row) -> Result<Measure
 }
 
 fn show((engines, hz, _, goal, name): &Row, measured: &Measured) {
-    let each = |share: f64| share / 100.0 * 1e6 / measured.steps;
     let verdict = goal.map_or(String::new(), |most| {
         format!(", at most {most} %: {}", met(measured.agent <= most))
     });
@@ -120,16 +127,13 @@ fn show((engines, hz, _, goal, name): &Row, measured: &Measured) {
         0 => String::new(),
         late => format!("; {late} not simulated in time"),
     };
-    println!(
-        "{:<14} {:>9.0} {:>6.2}% {:>16.2}% {:>6.2}% {:>8.3} {:>8.1} {:>6.1} {:>10}  {name}{verdict}{late}",
-        format!("{engines} × {hz}"),
-        measured.steps,
-        measured.agent,
-        measured.road,
-        measured.view,
-        each(measured.road + measured.view),
-        measured.bytes,
-        measured.batch,
-        time(measured.p50_ns)
-    );
+    let [door, drain, nats] = measured.road;
+    print!("{:<12} {:>9.0} {:>6.2}%", format!("{engines} × {hz}"), measured.steps, measured.agent);
+    print!(" {door:>6.2}% {drain:>6.2}% {nats:>6.2}% {:>6.2}%", measured.view);
+    if measured.steps > 0.0 {
+        let each = (door + drain + nats + measured.view) * 1e4 / measured.steps;
+        print!(" {each:>8.3} {:>7.1} {:>6.1}", measured.bytes, measured.batch);
+        print!(" {:>10}", time(measured.p50_ns));
+    }
+    println!("  {name}{verdict}{late}");
 }

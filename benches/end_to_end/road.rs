@@ -60,8 +60,15 @@ fn show(engines: u32, measured: &Measured, short: bool) {
         0 => String::new(),
         late => format!("; {late} left out, since this machine could not simulate that fast"),
     };
+    let mut why = String::new();
+    for (reason, count) in &measured.reasons {
+        why.push_str(&format!("{}{reason} {count}", if why.is_empty() { " (" } else { ", " }));
+    }
+    if !why.is_empty() {
+        why.push(')');
+    }
     println!(
-        "{:<15} {} steps written, {} received in {} messages, {} lost and counted, {} uncounted{late}",
+        "{:<15} {} steps written, {} received in {} messages, {} lost and counted{why}, {} uncounted{late}",
         "",
         measured.written,
         measured.received,

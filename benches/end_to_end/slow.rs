@@ -7,11 +7,11 @@ use super::meter::{Engines, Meter};
 use super::processes::{Agent, Server, wait_for};
 use super::{Arguments, met, quantile, time};
 
-const ENGINES: u32 = 64;
-const HZ: u32 = 100;
+const ENGINES: u32 = 8;
+const HZ: u32 = 1000;
 
 /// What the router does for each step or decision, ns: 5,000 a second at most,
-/// where 6,400 steps come.
+/// where 8,000 steps come.
 const WORK_NS: u64 = 200_000;
 
 const RUN_NS: u64 = 5 * SECOND_NS;

@@ -31,6 +31,20 @@ use crate::transports::LinkSnapshot;
 /// second of a busy lane. More are lost to that taker, counted.
 pub const TAKER_QUEUE_MAX: usize = 256;
 
+/// What the door counts for steps that it read and did not put out, or never
+/// could read.
+const DOOR_LOSSES: [&str; 9] = [
+    "history",
+    "overwritten",
+    "torn",
+    "foreign",
+    "malformed",
+    "future",
+    "reordered",
+    "ranks_refused",
+    "superseded",
+];
+
 /// Why the agent did not start at all.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -152,6 +166,29 @@ impl Agent {
     #[must_use]
     pub fn pipeline(&self) -> &pipeline::Counts {
         &self.pipeline
+    }
+
+    /// Records that went lost in this agent since its start, by reason; steps
+    /// and readings together where they share a queue. A record may count
+    /// under two reasons, one for each room that it was lost between.
+    #[must_use]
+    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+        let mut losses = Vec::new();
+        self.door.counts.each(|reason, count| {
+            if DOOR_LOSSES.contains(&reason) {
+                losses.push((reason, count));
+            }
+        });
+        let rings = self.samplers.iter().flat_map(|sampler| &sampler.rings);
+        losses.push(("ring full", rings.map(|ring| ring.dropped()).sum()));
+        losses.push(("no slab", self.pipeline.dropped()));
+        losses.push(("not taken", self.takers.iter().map(|(_, counts)| counts.dropped()).sum()));
+        if let Some(link) = self.link() {
+            losses.push(("not sent", link.counts.dropped() + link.counts.unconfirmed));
+            losses.push(("replaced by newer", link.counts.replaced));
+        }
+        losses.retain(|(_, count)| *count > 0);
+        losses
     }
 
     /// Starts the drain's thread, which tells how to ring it and waits for
