@@ -94,6 +94,12 @@ fn table(plan: &MeasurePlan, measured: &Measured) -> String {
         "\n{} steps written, {} received in {} messages, {} lost and counted, {} uncounted",
         measured.written, measured.received, measured.messages, measured.lost, measured.uncounted,
     );
+    for (reason, count) in &measured.reasons {
+        let _ = write!(text, "\nthe agent counted {count} records: {reason}");
+    }
+    if measured.overrun > 0 {
+        let _ = write!(text, "\n{} messages came faster than we took them", measured.overrun);
+    }
     if measured.late > 0 {
         let _ = write!(
             text,
@@ -115,9 +121,15 @@ fn json(measured: &Measured) -> String {
             })
         })
         .collect();
+    let reasons: serde_json::Map<_, _> = measured
+        .reasons
+        .iter()
+        .map(|(reason, count)| ((*reason).into(), (*count).into()))
+        .collect();
     serde_json::json!({
         "simulated": true, "written": measured.written, "received": measured.received,
         "lost": measured.lost, "uncounted": measured.uncounted, "late": measured.late,
+        "reasons": reasons, "overrun": measured.overrun,
         "messages": measured.messages, "duration_ns": measured.duration_ns, "stages": stages,
     })
     .to_string()

@@ -24,6 +24,7 @@ use crate::pipeline::{self, Drain, Taker, TakerCounts};
 use crate::platform::atomic::AtomicU32;
 use crate::platform::clock;
 use crate::platform::doorbell::{Doorbell, Ringer};
+use crate::platform::limits;
 use crate::samplers::engine_push::{DoorContext, DoorCounts};
 use crate::samplers::own::Gauges;
 use crate::samplers::{Context, EventOutlet};
@@ -37,6 +38,20 @@ pub const TAKER_QUEUE_MAX: usize = 256;
 
 /// How long open HTTP answers may take to end.
 const LEAVE: Duration = Duration::from_millis(200);
+
+/// What the door counts for steps that it read and did not put out, or never
+/// could read.
+const DOOR_LOSSES: [&str; 9] = [
+    "history",
+    "overwritten",
+    "torn",
+    "foreign",
+    "malformed",
+    "future",
+    "reordered",
+    "ranks_refused",
+    "superseded",
+];
 
 /// Why the agent did not start at all.
 #[derive(Debug, Error)]
@@ -88,13 +103,16 @@ struct Queues {
 
 impl Agent {
     /// Builds and starts every room that the plan asks for; batches go to
-    /// `takers` besides those of the plan.
+    /// `takers` besides those of the plan. Raises this process's soft limit of
+    /// descriptors to the hard one, since every engine needs some.
     ///
     /// # Errors
     ///
     /// Only when memory, threads or descriptors run out: a sampler, the
     /// journal, NATS or the page that cannot start is a line in `parts`.
     pub fn start(plan: &Plan, mut takers: Vec<Taker>) -> Result<Self, StartError> {
+        // Where it may not rise, engines beyond it are refused and counted.
+        let _ = limits::raise_descriptors();
         let names = Names::new(&plan.node);
         let steps = StepTable::shared(plan.newest_ranks)
             .map_err(|error| StartError::system("the table of newest steps", error))?;
@@ -204,6 +222,29 @@ impl Agent {
     #[must_use]
     pub fn pipeline(&self) -> &pipeline::Counts {
         &self.pipeline
+    }
+
+    /// Records that went lost in this agent since its start, by reason; steps
+    /// and readings together where they share a queue. A record may count
+    /// under two reasons, one for each room that it was lost between.
+    #[must_use]
+    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+        let mut losses = Vec::new();
+        self.door.counts.each(|reason, count| {
+            if DOOR_LOSSES.contains(&reason) {
+                losses.push((reason, count));
+            }
+        });
+        let rings = self.samplers.iter().flat_map(|sampler| &sampler.rings);
+        losses.push(("ring full", rings.map(|ring| ring.dropped()).sum()));
+        losses.push(("no slab", self.pipeline.dropped()));
+        losses.push(("not taken", self.takers.iter().map(|(_, counts)| counts.dropped()).sum()));
+        if let Some(link) = self.link() {
+            losses.push(("not sent", link.counts.dropped() + link.counts.unconfirmed));
+            losses.push(("replaced by newer", link.counts.replaced));
+        }
+        losses.retain(|(_, count)| *count > 0);
+        losses
     }
 
     /// Starts the drain's thread, which tells how to ring it and waits for

@@ -49,7 +49,12 @@ pub struct Measured {
     pub received: u64,
     /// Steps that the view knows it does not have.
     pub lost: u64,
-    /// Steps that nobody counted: `written − received − lost`. Not 0 is a bug.
+    /// What the agent counted as lost, by reason; see [`Agent::losses`].
+    pub reasons: Vec<(&'static str, u64)>,
+    /// Messages that this end was too slow for.
+    pub overrun: u64,
+    /// Steps whose loss nobody counted: `written − received − lost`, and what
+    /// is `lost` beyond every reason. Not 0 is a bug.
     pub uncounted: i64,
     /// Writes that the simulation left out since it was late itself.
     pub late: u64,
@@ -89,6 +94,7 @@ struct Record {
     measuring: bool,
     received: u64,
     messages: u64,
+    overrun: u64,
 }
 
 /// Runs the measurement; `tell` says how it goes, in a few words.
@@ -130,9 +136,10 @@ pub fn end_to_end(
     wait(SETTLE_NS / 5, &Stop::default(), || {
         lock(&record).last.values().sum::<u64>() >= counts.steps
     });
+    let reasons = agent.losses();
     agent.stop();
     subscriber.stop(Duration::from_millis(200));
-    Ok(lock(&record).measured(counts, duration_ns))
+    Ok(lock(&record).measured(counts, reasons, duration_ns))
 }
 
 impl Record {
@@ -151,6 +158,7 @@ impl Record {
             measuring: false,
             received: 0,
             messages: 0,
+            overrun: 0,
         })
     }
 
@@ -188,8 +196,17 @@ impl Record {
         new
     }
 
-    fn measured(&self, counts: SimulationCounts, duration_ns: u64) -> Measured {
+    fn measured(
+        &self,
+        counts: SimulationCounts,
+        reasons: Vec<(&'static str, u64)>,
+        duration_ns: u64,
+    ) -> Measured {
         let lost: u64 = self.last.values().sum::<u64>() - self.received;
+        let counted: u64 = reasons.iter().map(|(_, count)| count).sum();
+        // Messages that were lost here held steps that no agent can count.
+        let silent = if self.overrun > 0 { 0 } else { lost.saturating_sub(counted) };
+        let missing = counts.steps as i64 - self.received as i64 - lost as i64;
         let stage = |(name, times): (&&'static str, &Histogram<u64>)| StageTimes {
             name,
             p50_ns: times.value_at_quantile(0.5),
@@ -201,7 +218,9 @@ impl Record {
             written: counts.steps,
             received: self.received,
             lost,
-            uncounted: counts.steps as i64 - self.received as i64 - lost as i64,
+            reasons,
+            overrun: self.overrun,
+            uncounted: missing + silent as i64,
             late: counts.late,
             messages: self.messages,
             duration_ns,
@@ -241,7 +260,7 @@ fn start_simulation(plan: &MeasurePlan, folder: &std::path::Path) -> Result<Runn
 }
 
 fn subscribe(plan: &MeasurePlan, record: &Arc<Mutex<Record>>) -> Result<NatsSubscriber, String> {
-    let (messages, replies) = (Arc::clone(record), Arc::clone(record));
+    let (messages, replies, lost) = (Arc::clone(record), Arc::clone(record), Arc::clone(record));
     let hooks = SubscriberHooks {
         on_message: Box::new(move |_, bytes, receipt_ns| {
             lock(&messages).message(&bytes, receipt_ns)
@@ -249,7 +268,7 @@ fn subscribe(plan: &MeasurePlan, record: &Arc<Mutex<Record>>) -> Result<NatsSubs
         on_reply: Box::new(move |bytes, receipt_ns, _| lock(&replies).message(&bytes, receipt_ns)),
         on_connected: Box::new(|_, _| {}),
         on_disconnected: Box::new(|| {}),
-        on_lost: Box::new(|_, _| {}),
+        on_lost: Box::new(move |messages, _| lock(&lost).overrun += messages),
     };
     let settings = NatsSettings::with_urls(plan.nats.split(',').map(str::trim));
     let subjects = vec![format!("{PREFIX}.routing.*.*")];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::load_model::LoadModel;
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
+use crate::platform::limits;
 use crate::platform::thread::Stop;
 use crate::producer::{DoorWriter, Line};
 use crate::schema::Engine;
@@ -59,12 +60,15 @@ pub struct SimulationCounts {
 }
 
 impl Simulation {
-    /// Makes the engines' memories. They find the agent once it runs.
+    /// Makes the engines' memories. They find the agent once it runs. Raises
+    /// the soft limit of descriptors to the hard one.
     ///
     /// # Errors
     ///
     /// When memory or descriptors run out.
     pub fn new(plan: &SimulationPlan) -> io::Result<Self> {
+        // Where it may not rise, making the memories says what is missing.
+        let _ = limits::raise_descriptors();
         let period_ns = SECOND_NS / u64::from(plan.hz.clamp(1, 10_000));
         let now_ns = clock::monotonic_ns();
         let mut engines = Vec::new();
