@@ -216,7 +216,7 @@ impl Engines {
                 false => (Severity::Warning, "hung up without a goodbye"),
             };
             let rest = if others { "; other front ends of it remain" } else { "" };
-            let text = format!("process {} {how}{rest}", engine.process);
+            let text = format!("{} {how}, process {}{rest}", engine.name, engine.process);
             outlet.event(EventKind::EngineGone, severity, &engine.name, text);
         }
     }
@@ -366,11 +366,14 @@ impl Engines {
         let left = self.owners.iter().find(|(key, _)| key.instance == engine.instance);
         match left {
             Some((_, owner)) if owner.incarnation != engine.incarnation => {
-                let text = format!("process {} reports under a new incarnation", engine.process);
+                let text = format!(
+                    "{} is back under a new incarnation, process {}",
+                    engine.name, engine.process
+                );
                 outlet.event(EventKind::EngineRestarted, Severity::Warning, &engine.name, text);
             }
             _ => {
-                let text = format!("process {} reports", engine.process);
+                let text = format!("{} reports, process {}", engine.name, engine.process);
                 outlet.event(EventKind::EngineAppeared, Severity::Info, &engine.name, text);
             }
         }
