@@ -39,20 +39,6 @@ pub const TAKER_QUEUE_MAX: usize = 256;
 /// How long open HTTP answers may take to end.
 const LEAVE: Duration = Duration::from_millis(200);
 
-/// What the door counts for steps that it read and did not put out, or never
-/// could read.
-const DOOR_LOSSES: [&str; 9] = [
-    "history",
-    "overwritten",
-    "torn",
-    "foreign",
-    "malformed",
-    "future",
-    "reordered",
-    "ranks_refused",
-    "superseded",
-];
-
 /// Why the agent did not start at all.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -231,7 +217,7 @@ impl Agent {
     pub fn losses(&self) -> Vec<(&'static str, u64)> {
         let mut losses = Vec::new();
         self.door.counts.each(|reason, count| {
-            if DOOR_LOSSES.contains(&reason) {
+            if DoorCounts::NOT_STEPS.contains(&reason) && reason != "duplicate" {
                 losses.push((reason, count));
             }
         });

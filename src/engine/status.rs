@@ -11,7 +11,7 @@ use crate::pipeline::{self, TakerCounts};
 use crate::platform::atomic::Ordering;
 use crate::platform::clock::{self, MILLISECOND_NS};
 use crate::samplers::EventOutlet;
-use crate::samplers::engine_push::DoorContext;
+use crate::samplers::engine_push::{DoorContext, DoorCounts};
 use crate::schema::Flag;
 use crate::transports::{Link, LinkState};
 use crate::web::{LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Status};
@@ -113,7 +113,8 @@ impl StatusParts {
         losses.add("events", "channel full", self.events.dropped());
         losses.add("names", "list full", self.names.refused());
         self.door.counts.each(|name, count| {
-            if DOOR_LOSSES.contains(&name) {
+            let lost = DoorCounts::NOT_STEPS.contains(&name) && name != "history";
+            if lost || DoorCounts::REFUSED.contains(&name) {
                 losses.add("door", &name.replace('_', " "), count);
             }
         });
@@ -128,29 +129,6 @@ impl StatusParts {
         losses.0
     }
 }
-
-/// Which of the door's counts say that something was lost or refused.
-const DOOR_LOSSES: [&str; 19] = [
-    "engines_refused",
-    "doors_refused",
-    "views_refused",
-    "greetings_refused",
-    "greetings_late",
-    "guests_evicted",
-    "users_refused",
-    "accepts_failed",
-    "overwritten",
-    "torn",
-    "foreign",
-    "malformed",
-    "future",
-    "duplicate",
-    "reordered",
-    "ranks_refused",
-    "superseded",
-    "infos_refused",
-    "news_missed",
-];
 
 #[derive(Debug, Default)]
 struct Losses(Vec<LossCount>);

@@ -105,6 +105,37 @@ counts! {
     sleeps;
 }
 
+impl DoorCounts {
+    /// The counts of slots that gave no step, by reason: with `steps` they sum
+    /// up to `slots`.
+    pub const NOT_STEPS: [&'static str; 10] = [
+        "history",
+        "overwritten",
+        "torn",
+        "foreign",
+        "malformed",
+        "future",
+        "duplicate",
+        "reordered",
+        "ranks_refused",
+        "superseded",
+    ];
+
+    /// The counts of callers and messages that were refused, by reason.
+    pub const REFUSED: [&'static str; 10] = [
+        "engines_refused",
+        "doors_refused",
+        "views_refused",
+        "greetings_refused",
+        "greetings_late",
+        "guests_evicted",
+        "users_refused",
+        "accepts_failed",
+        "infos_refused",
+        "news_missed",
+    ];
+}
+
 /// Adds to a count that only the door's thread writes.
 pub(super) fn add(count: &AtomicU64, more: u64) {
     // Wraps where a liar says that it wrote 2^64 steps.
