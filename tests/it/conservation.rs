@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use eagle_eye::client::{Counts, View};
 use eagle_eye::newest::{Names, ReadingTable, StepTable, StepTableView};
 use eagle_eye::pipeline::{self, Batch, Drain, Source, Taker, TakerCounts};
@@ -161,15 +161,7 @@ impl Road {
         let takers = all.into_iter().map(|(taker, _)| taker).collect();
 
         let stops = [Stop::default(), Stop::default()];
-        let (ringer_in, ringer_out) = bounded::<Ringer>(1);
-        let (drain_in, drain_out) = bounded::<Drain>(1);
-        let stop = stops[1].clone();
-        let drain_thread = spawn("drain", None, move || {
-            let bell = Doorbell::for_this_thread();
-            ringer_in.send(bell.ringer()).expect("somebody waits");
-            pipeline::run(drain_out.recv().expect("a drain"), &bell, &stop);
-        });
-        let ringer = ringer_out.recv().expect("the drain's bell");
+        let (drain_thread, drain_in, ringer) = drain_thread(stops[1].clone());
         let (step_in, step_out) = ring::ring(256);
         let (reading_in, reading_out) = ring::ring(64);
         let rings = [step_in.counts(), reading_in.counts()];
@@ -207,7 +199,7 @@ impl Road {
         );
         let pipeline = drain.counts();
         drain_in.send(drain).expect("the drain's thread waits");
-        let threads = vec![drain_thread.expect("a thread"), sampler_thread];
+        let threads = vec![drain_thread, sampler_thread];
         Self {
             folder,
             door: door.counts,
@@ -288,6 +280,18 @@ fn written_not_put_out(road: &Road) -> u64 {
 
 fn offered(taker: &TakerCounts) -> u64 {
     taker.queued() + taker.dropped()
+}
+
+/// A thread that waits for its drain, and how to ring it.
+fn drain_thread(stop: Stop) -> (JoinHandle<()>, Sender<Drain>, Ringer) {
+    let (ringer_in, ringer_out) = bounded(1);
+    let (drain_in, drain_out) = bounded(1);
+    let thread = spawn("drain", None, move || {
+        let bell = Doorbell::for_this_thread();
+        ringer_in.send(bell.ringer()).expect("somebody waits");
+        pipeline::run(drain_out.recv().expect("a drain"), &bell, &stop);
+    });
+    (thread.expect("a thread"), drain_in, ringer_out.recv().expect("the drain's bell"))
 }
 
 fn sampler(context: &Context, parts: OutletParts, stop: Stop) -> JoinHandle<()> {

@@ -20,6 +20,9 @@ const SLOTS: u32 = 1024;
 /// How often lines are looked after.
 const MAINTAIN_NS: u64 = 50 * MILLISECOND_NS;
 
+/// Rounds that a busy machine made late are made up within this.
+const LATE_NS_MAX: u64 = SECOND_NS;
+
 /// Engines of one rank each, written by one thread at a steady pace.
 pub(crate) struct Engines {
     pub(crate) instances: Vec<u64>,
@@ -69,7 +72,8 @@ impl Engines {
             let mut due_ns = clock::monotonic_ns();
             while !stopped.is_raised() {
                 round.go(clock::monotonic_ns());
-                due_ns = (due_ns + SECOND_NS / hz).max(clock::monotonic_ns());
+                due_ns = (due_ns + SECOND_NS / hz)
+                    .max(clock::monotonic_ns().saturating_sub(LATE_NS_MAX));
                 clock::sleep_until(due_ns);
             }
         })

@@ -32,4 +32,6 @@ mod server;
 #[cfg(feature = "agent")]
 mod syscalls;
 #[cfg(feature = "agent")]
+mod takers;
+#[cfg(feature = "agent")]
 mod threads;

@@ -29,6 +29,10 @@ const STATE_FLAGS: u32 = Flag::Draining.bit()
     | Flag::Goodbye.bit()
     | Flag::Simulated.bit();
 
+/// Those that no heartbeat takes back: a goodbye is the last word of an
+/// incarnation, and what is simulated never becomes real.
+const LASTING_FLAGS: u32 = Flag::Goodbye.bit() | Flag::Simulated.bit();
+
 /// Why a whole step is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -193,8 +197,7 @@ impl Rank {
         }
         step.heartbeat_ns = monotonic_ns;
         if monotonic_ns > step.monotonic_ns {
-            // A goodbye is the last word of an incarnation.
-            let kept = step.flags & (!STATE_FLAGS | Flag::Goodbye.bit());
+            let kept = step.flags & (!STATE_FLAGS | LASTING_FLAGS);
             step.flags = kept | flags & STATE_FLAGS;
             step.raise(Flag::Heartbeat);
         }
@@ -275,11 +278,13 @@ mod tests {
         let mut with_flags = step(1);
         with_flags.raise(Flag::TokensEstimated);
         with_flags.raise(Flag::Warming);
+        with_flags.raise(Flag::Simulated);
         let (rank, _) = ranks.admit(&with_flags, NOW_NS).unwrap();
         assert!(!rank.beat(NOW_NS - 5, 0, NOW_NS), "no later than the step");
         assert!(rank.beat(NOW_NS, Flag::Draining.bit(), NOW_NS));
-        let expected = Flag::TokensEstimated.bit() | Flag::Draining.bit() | Flag::Heartbeat.bit();
-        assert_eq!(rank.newest.step.flags, expected);
+        let expected = [Flag::TokensEstimated, Flag::Draining, Flag::Heartbeat, Flag::Simulated]
+            .map(Flag::bit);
+        assert_eq!(rank.newest.step.flags, expected.iter().sum::<u32>());
         assert_eq!((rank.newest.alive_ns, rank.newest.step.monotonic_ns), (NOW_NS, NOW_NS - 5));
     }
 }
