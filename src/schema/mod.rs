@@ -16,10 +16,10 @@ mod moment;
 mod reading;
 mod state;
 mod step;
+mod tables;
 
 pub use batch::{
-    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, HotKind, Reject,
-    Tables, write_header,
+    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, HotKind, Reject, write_header,
 };
 pub use device::Device;
 pub use door::{Door, DoorError, DoorHeader, Greeting, GreetingKind};
@@ -31,6 +31,7 @@ pub use moment::utc_text;
 pub use reading::Reading;
 pub use state::{Activity, Freshness};
 pub use step::{Field, Flag, Role, STEP_BYTES, STEP_LAYOUT, StepCore};
+pub use tables::{BatchWriter, Tables};
 
 /// Generated from `schema/eagle_eye.fbs` by `./dev gen`; do not edit.
 #[allow(

@@ -1,0 +1,168 @@
+//! Batches of names, events and verdicts, built at their own low rate.
+
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
+
+use super::{BatchHead, Device, Engine, Event, Reading, StepCore, Verdict, wire};
+
+/// Builds batches of names, events and verdicts, at their own low rate.
+///
+/// It keeps its memory from one batch to the next.
+pub struct BatchWriter {
+    builder: FlatBufferBuilder<'static>,
+}
+
+impl std::fmt::Debug for BatchWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchWriter").finish_non_exhaustive()
+    }
+}
+
+impl Default for BatchWriter {
+    fn default() -> Self {
+        Self { builder: FlatBufferBuilder::with_capacity(4096) }
+    }
+}
+
+/// What a batch of names and events holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tables<'a> {
+    /// The node's true name.
+    pub node_name: Option<&'a str>,
+    /// Engines to name.
+    pub engines: &'a [Engine],
+    /// Devices to name.
+    pub devices: &'a [Device],
+    /// Events to tell.
+    pub events: &'a [Event],
+    /// Verdicts to tell.
+    pub verdicts: &'a [Verdict],
+    /// Newest steps, in a snapshot's answer.
+    pub steps: &'a [StepCore],
+    /// Newest readings, in a snapshot's answer.
+    pub readings: &'a [Reading],
+    /// In an answer: how long its request was held before it was published.
+    pub held_ns: u64,
+}
+
+impl BatchWriter {
+    /// One message with these tables. Its bytes stand until the next call.
+    pub fn write(&mut self, head: &BatchHead, tables: &Tables<'_>) -> &[u8] {
+        self.builder.reset();
+        let builder = &mut self.builder;
+        let node_name =
+            tables.node_name.map(|name| builder.create_string(super::bounded_name(name)));
+        let engines = list(builder, tables.engines, write_engine);
+        let devices = list(builder, tables.devices, write_device);
+        let events = list(builder, tables.events, write_event);
+        let verdicts = list(builder, tables.verdicts, write_verdict);
+        let steps = (!tables.steps.is_empty()).then(|| {
+            let steps: Vec<wire::StepCore> =
+                tables.steps.iter().map(|s| wire::StepCore(bytemuck::cast(*s))).collect();
+            builder.create_vector(&steps)
+        });
+        let readings = (!tables.readings.is_empty()).then(|| {
+            let readings: Vec<wire::Reading> =
+                tables.readings.iter().map(|r| wire::Reading(bytemuck::cast(*r))).collect();
+            builder.create_vector(&readings)
+        });
+        let head = wire::BatchHead(bytemuck::cast(*head));
+        let args = wire::BatchArgs {
+            head: Some(&head),
+            steps,
+            readings,
+            node_name,
+            engines,
+            devices,
+            events,
+            verdicts,
+            held_ns: tables.held_ns,
+        };
+        let batch = wire::Batch::create(builder, &args);
+        wire::finish_batch_buffer(builder, batch);
+        builder.finished_data()
+    }
+}
+
+type TableList<'a, T> = WIPOffset<flatbuffers::Vector<'a, flatbuffers::ForwardsUOffset<T>>>;
+
+fn list<'b, T, W>(
+    builder: &mut FlatBufferBuilder<'b>,
+    items: &[T],
+    write: impl Fn(&mut FlatBufferBuilder<'b>, &T) -> WIPOffset<W>,
+) -> Option<TableList<'b, W>> {
+    if items.is_empty() {
+        return None;
+    }
+    let offsets: Vec<_> = items.iter().map(|item| write(builder, item)).collect();
+    Some(builder.create_vector(&offsets))
+}
+
+fn write_engine<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    engine: &Engine,
+) -> WIPOffset<wire::Engine<'b>> {
+    let args = wire::EngineArgs {
+        instance: engine.instance,
+        incarnation: engine.incarnation,
+        model_hash: engine.model_hash,
+        name: name(builder, &engine.name),
+        model: name(builder, &engine.model),
+        endpoint: name(builder, &engine.endpoint),
+        engine: name(builder, &engine.engine),
+        ranks: engine.ranks,
+        process: engine.process,
+        source: name(builder, &engine.source),
+    };
+    wire::Engine::create(builder, &args)
+}
+
+fn write_device<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    device: &Device,
+) -> WIPOffset<wire::Device<'b>> {
+    let args = wire::DeviceArgs {
+        index: device.index,
+        name: name(builder, &device.name),
+        kind: name(builder, &device.kind),
+        vendor: name(builder, &device.vendor),
+        uuid: name(builder, &device.uuid),
+    };
+    wire::Device::create(builder, &args)
+}
+
+fn write_event<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    event: &Event,
+) -> WIPOffset<wire::Event<'b>> {
+    let args = wire::EventArgs {
+        id: event.id,
+        kind: wire::EventKind(event.kind as u16),
+        severity: wire::Severity(event.severity as u8),
+        wall_ns: event.wall_ns,
+        monotonic_ns: event.monotonic_ns,
+        source: name(builder, &event.source),
+        subject: name(builder, &event.subject),
+        text: Some(builder.create_string(&event.text)),
+    };
+    wire::Event::create(builder, &args)
+}
+
+fn write_verdict<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    verdict: &Verdict,
+) -> WIPOffset<wire::Verdict<'b>> {
+    let args = wire::VerdictArgs {
+        id: verdict.id,
+        revision: verdict.revision,
+        rule: name(builder, &verdict.rule),
+        severity: wire::Severity(verdict.severity as u8),
+        subject: name(builder, &verdict.subject),
+        text: Some(builder.create_string(&verdict.text)),
+        wall_ns: verdict.wall_ns,
+    };
+    wire::Verdict::create(builder, &args)
+}
+
+fn name<'b>(builder: &mut FlatBufferBuilder<'b>, name: &str) -> Option<WIPOffset<&'b str>> {
+    (!name.is_empty()).then(|| builder.create_string(super::bounded_name(name)))
+}
