@@ -33,9 +33,12 @@ def socket_paths() -> List[str]:
     if configured:
         return [configured]
     paths = ["/run/eagle-eye/agent.sock"]
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime:
-        own = os.path.join(runtime, "eagle-eye", "agent.sock")
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isabs(own):
+        home = os.environ.get("HOME", "")
+        own = os.path.join(home, ".local", "state") if os.path.isabs(home) else ""
+    if own:
+        own = os.path.join(own, "eagle-eye", "agent.sock")
         # A user's own agent is meant for his engines; root's is for everyone.
         paths.insert(0 if os.getuid() else 1, own)
     return paths

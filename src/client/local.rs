@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::state::{RankId, freshness_of};
 use crate::newest::{Disturbed, Life, ReadingTableView, StepTableView, TableError};
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
+use crate::platform::place::run_folders;
 use crate::platform::poll::{Bell, readable, wait_readable};
 use crate::platform::socket::{Connection, Received};
 use crate::platform::thread::Stop;
@@ -69,9 +70,7 @@ fn usual_paths() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os("EAGLE_EYE_SOCKET") {
         return vec![path.into()];
     }
-    let own = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(|folder| PathBuf::from(folder).join("eagle-eye/agent.sock"));
-    own.into_iter().chain([PathBuf::from("/run/eagle-eye/agent.sock")]).collect()
+    run_folders().into_iter().map(|folder| folder.join("agent.sock")).collect()
 }
 
 struct Agent {

@@ -21,13 +21,13 @@ const SETTINGS: &[Setting] = &[
     Setting {
         key: "run_dir",
         default: "\"\"",
-        help: "Where the socket lives. Empty: /run/eagle-eye for root, else $XDG_RUNTIME_DIR/eagle-eye.",
+        help: "Where the socket lives. Empty: /run/eagle-eye for root, else $XDG_RUNTIME_DIR/eagle-eye or ~/.local/state/eagle-eye.",
         check: any,
     },
     Setting {
         key: "state_dir",
         default: "\"\"",
-        help: "Where the journal lives. Empty: /var/lib/eagle-eye for root, else $XDG_STATE_HOME/eagle-eye.",
+        help: "Where the journal lives. Empty: /var/lib/eagle-eye for root, else $XDG_STATE_HOME/eagle-eye or ~/.local/state/eagle-eye.",
         check: any,
     },
     Setting {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Layers, Mistakes};
+use crate::platform::place::{run_folders, state_folder};
 use crate::platform::thread::usable_cpus;
 use crate::samplers::{self, Settings};
 
@@ -126,13 +127,8 @@ impl Plan {
         Ok(Self {
             node: node(&values["node"]),
             host_root: text("host_root").into(),
-            run_dir: folder(&values["run_dir"], "/run/eagle-eye", "XDG_RUNTIME_DIR", None),
-            state_dir: folder(
-                &values["state_dir"],
-                "/var/lib/eagle-eye",
-                "XDG_STATE_HOME",
-                Some(".local/state"),
-            ),
+            run_dir: folder(&values["run_dir"], || run_folders().swap_remove(0)),
+            state_dir: folder(&values["state_dir"], state_folder),
             listen: values["listen"].parse().ok(),
             log_level: text("log.level"),
             log_format: match values["log.format"].as_str() {
@@ -224,22 +220,9 @@ fn pinning(value: &str) -> Pinning {
     }
 }
 
-/// A folder by setting, else root's, else the user's own.
-fn folder(value: &str, of_root: &str, variable: &str, in_home: Option<&str>) -> PathBuf {
-    if !value.is_empty() {
-        return value.into();
-    }
-    if rustix::process::geteuid().is_root() {
-        return of_root.into();
-    }
-    let absolute = |path: &PathBuf| path.is_absolute();
-    let named = std::env::var_os(variable).map(PathBuf::from).filter(absolute);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(in_home?));
-    let base = named.or_else(home).unwrap_or_else(|| {
-        let user = rustix::process::geteuid().as_raw();
-        std::env::temp_dir().join(format!("eagle-eye-{user}"))
-    });
-    base.join("eagle-eye")
+/// A folder by setting, else where an agent of this user has it.
+fn folder(value: &str, usual: impl FnOnce() -> PathBuf) -> PathBuf {
+    if value.is_empty() { usual() } else { value.into() }
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub mod limits;
 #[cfg(not(loom))]
 pub mod memory;
 #[cfg(not(loom))]
+pub mod place;
+#[cfg(not(loom))]
 pub mod poll;
 #[cfg(not(loom))]
 pub mod socket;
