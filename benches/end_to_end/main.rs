@@ -73,10 +73,13 @@ fn main() -> ExitCode {
 
 impl Arguments {
     /// Nothing where this was called among other benchmarks with a filter that
-    /// does not name it, or by a test runner that only lists.
+    /// does not name it, or by a test runner, which does not say `--bench`.
     fn read(words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut read = Self { contract: false, seconds: 0, only: None };
-        let mut words = words;
+        let mut words = words.peekable();
+        if words.peek().is_none() {
+            return Ok(None);
+        }
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--bench" => {}

@@ -17,6 +17,8 @@ pub(super) struct OpenLane {
     slab: Option<Arc<Slab>>,
     sequence: u64,
     flushed_ns: u64,
+    /// Records in the batch sent last.
+    flushed: u32,
     count_max: usize,
 }
 
@@ -46,6 +48,7 @@ impl Lanes {
             slab: None,
             sequence: 0,
             flushed_ns: 0,
+            flushed: 0,
             count_max: fits.clamp(1, lane.kind.count_max()),
         });
         self.open.len() - 1
@@ -88,7 +91,11 @@ impl OpenLane {
     }
 
     /// When the open batch must leave; nothing while there is none.
+    ///
+    /// After a batch of one record the lane lingers half as long: where fewer
+    /// than two records come in a linger, waiting would save no message.
     pub(super) fn due_ns(&self, linger_ns: u64) -> Option<u64> {
+        let linger_ns = if self.flushed > 1 { linger_ns } else { linger_ns / 2 };
         (self.records() > 0).then(|| self.flushed_ns.saturating_add(linger_ns))
     }
 
@@ -99,6 +106,7 @@ impl OpenLane {
         self.flushed_ns = head.publish_monotonic_ns;
         let head = BatchHead { sequence: self.sequence, ..head };
         let count = slab.count();
+        self.flushed = count;
         let writable = Arc::get_mut(&mut slab)?;
         write_header(writable.header(BATCH_HEADER_BYTES), self.lane.kind, &head, count);
         Some(slab)

@@ -51,23 +51,25 @@ fn sequences(taken: &Taken) -> Vec<Vec<u64>> {
 }
 
 #[test]
-fn a_quiet_record_leaves_at_once_and_busy_ones_wait_for_the_linger() {
+fn a_quiet_record_leaves_at_once_and_busy_ones_wait_for_half_or_all_of_the_linger() {
     let (mut writer, reader) = ring(64);
     let (taker, taken) = taker();
     let mut drain = Drain::new(vec![Source::Steps(reader)], vec![taker], settings(100));
     for (now, sequence, due, sent) in [
         (1000, 1, None, 1),
-        (1010, 2, Some(1100), 1),
-        (1050, 3, Some(1100), 1),
-        (1100, 4, None, 2),
-        (1500, 5, None, 3),
+        (1010, 2, Some(1050), 1),
+        (1040, 3, Some(1050), 1),
+        (1050, 4, None, 2),
+        (1060, 5, Some(1150), 2),
+        (1150, 6, None, 3),
+        (1500, 7, None, 4),
     ] {
         writer.push(&step(1, sequence));
         writer.publish();
         assert_eq!(drain.turn(at(now)), due, "at {now}");
         assert_eq!(taken.lock().unwrap().len(), sent, "at {now}");
     }
-    assert_eq!(sequences(&taken), [vec![1], vec![2, 3, 4], vec![5]]);
+    assert_eq!(sequences(&taken), [vec![1], vec![2, 3, 4], vec![5, 6], vec![7]]);
 }
 
 #[test]
