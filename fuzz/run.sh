@@ -22,13 +22,13 @@ fi
 seconds=$1
 shift
 [ $# -gt 0 ] || set -- $(cargo fuzz list)
-cargo +nightly fuzz build
+cargo +nightly fuzz build --target-dir target/fuzz
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for target in "$@"; do
     found=target/fuzz/corpus/$target
     mkdir -p "$found"
-    if ! cargo +nightly fuzz run "$target" "$found" "fuzz/corpus/$target" -- \
+    if ! cargo +nightly fuzz run --target-dir target/fuzz "$target" "$found" "fuzz/corpus/$target" -- \
         -max_total_time="$seconds" -max_len=65536 -timeout=5 -rss_limit_mb=2048 \
         -print_final_stats=1 >"$log" 2>&1; then
         cat "$log"

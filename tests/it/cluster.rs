@@ -115,13 +115,14 @@ impl Watched {
     }
 
     /// Looks until every engine is fresh and beyond what it had written when
-    /// this was called.
-    fn until_newer(&mut self, what: &str, all: &[&Engines]) {
+    /// this was called; returns how long that took.
+    fn until_newer(&mut self, what: &str, all: &[&Engines]) -> Duration {
+        let begun_ns = clock::monotonic_ns();
         let wanted: Vec<(u64, u64)> = all
             .iter()
             .flat_map(|engines| engines.instances.iter().copied().zip(engines.written()))
             .collect();
-        let deadline_ns = clock::monotonic_ns() + 20 * SECOND_NS;
+        let deadline_ns = begun_ns + 20 * SECOND_NS;
         loop {
             self.look();
             let newer = |(instance, written): &(u64, u64)| {
@@ -132,7 +133,7 @@ impl Watched {
                 })
             };
             if wanted.iter().all(newer) {
-                return;
+                return Duration::from_nanos(clock::monotonic_ns() - begun_ns);
             }
             let counts = self.view.counts();
             assert!(clock::monotonic_ns() < deadline_ns, "{what}: {:#?} {counts:?}", self.ranks);
@@ -231,14 +232,15 @@ fn a_dead_server_of_three_costs_moments_and_shows_nothing_stale() {
 
     let of_router = cluster.holder(ROUTER);
     cluster.servers[of_router].kill();
-    router.until_newer("without the router's server", &all);
+    let router_took = router.until_newer("without the router's server", &all);
     assert_ne!(cluster.holder(ROUTER), of_router);
     cluster.servers[of_router].restart();
 
     let of_agent = cluster.of_agent(&agents[0]);
     let generation = agents[0].link().expect("a link").generation;
     cluster.servers[of_agent].kill();
-    router.until_newer("without an agent's server", &all);
+    let agent_took = router.until_newer("without an agent's server", &all);
+    eprintln!("fresh again after {router_took:.0?} (router's), {agent_took:.0?} (agent's server)");
     let link = agents[0].link().expect("a link");
     assert!(link.is_connected() && link.generation > generation, "{link:?}");
     cluster.servers[of_agent].restart();

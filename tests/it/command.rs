@@ -6,7 +6,8 @@ use eagle_eye::schema::{Freshness, name_hash};
 use rustix::process::Signal;
 
 use crate::binary::{Running, program, said, settings, text};
-use crate::road::until;
+use crate::engines::Engines;
+use crate::road::{remote, until};
 use crate::server::{NatsServer, eventually, free_port};
 
 /// How long an agent may take to leave, ns.
@@ -113,6 +114,20 @@ fn an_agent_leaves_within_two_seconds_and_takes_its_socket_along() {
 fn an_agent_without_its_broker_leaves_within_two_seconds_too() {
     let url = format!("nats://127.0.0.1:{}", free_port());
     let mut agent = Running::start(&["--nats", &url]);
+    let (status, took_ns) = agent.end(Signal::TERM);
+    assert_eq!(status.code(), Some(0), "{}", agent.log());
+    assert!(took_ns < LEAVE_NS_MAX, "{took_ns} ns");
+}
+
+#[test]
+fn an_agent_whose_broker_hangs_leaves_within_two_seconds_too() {
+    let nats = NatsServer::open();
+    let mut agent = Running::start(&["--nats", &nats.url(), "--set", "nats.ping_ms=60000"]);
+    let engines = Engines::start(&agent.socket(), "leaving", 4, 100).welcome();
+    let view = remote(&nats.url());
+    until("a router sees them", &view, |ranks| ranks.len() == 4);
+    nats.signal(Signal::STOP);
+    engines.write_more(50);
     let (status, took_ns) = agent.end(Signal::TERM);
     assert_eq!(status.code(), Some(0), "{}", agent.log());
     assert!(took_ns < LEAVE_NS_MAX, "{took_ns} ns");
@@ -236,7 +251,7 @@ fn no_log_shows_a_secret() {
     for port in [refusing.port, taking.port, free_port()] {
         let url = format!("nats://me:{SECRET}@127.0.0.1:{port}");
         let mut agent = Running::start(&["--nats", &url, "--set", "log.level=trace"]);
-        let engines = crate::engines::Engines::start(&agent.socket(), "secret", 1, 50).welcome();
+        let engines = Engines::start(&agent.socket(), "secret", 1, 50).welcome();
         engines.write_more(50);
         agent.end(Signal::TERM);
         assert!(!agent.log().contains(SECRET), "{}", agent.log());
