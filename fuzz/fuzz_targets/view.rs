@@ -1,6 +1,6 @@
 //! Everything a view can be told, in any order: it never panics, keeps its
-//! bounds, never goes back within an incarnation, dates nobody after the
-//! receipt, and counts every step under one reason.
+//! bounds, never goes back within an incarnation while that lives, dates
+//! nobody after the receipt, and counts every step under one reason.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ struct Watched {
     core: ViewCore,
     view: View,
     now_ns: u64,
-    last: HashMap<RankId, (u64, u64)>,
+    last: HashMap<RankId, ((u64, u64), u64)>,
     ranks: Ranks,
     message: Vec<u8>,
 }
@@ -125,8 +125,10 @@ impl Watched {
                 continue;
             }
             let place = (state.step.incarnation, state.step.sequence);
-            let before = self.last.insert(state.id, place);
-            assert!(before.is_none_or(|before| before <= place), "went back: {before:?} {place:?}");
+            let before = self.last.insert(state.id, (place, state.alive_ns));
+            // Back only to what lives, when the other fell silent.
+            let onward = |(before, alive_ns)| before <= place || alive_ns < state.alive_ns;
+            assert!(before.is_none_or(onward), "went back: {before:?} {place:?}");
         }
         // Whoever was forgotten may begin anew.
         let ranks = &self.ranks;

@@ -12,7 +12,7 @@ use super::changes::What;
 use super::clock::{Offset, SenderClock};
 use super::news::News;
 use super::shared::Shared;
-use super::state::{Patience, RankId, freshness_of};
+use super::state::{Patience, RankId, freshness_of, ttl_ns_of};
 use crate::newest::{NewestStep, RankKey, StepTable, StepWriter};
 use crate::platform::atomic::Ordering;
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
@@ -375,7 +375,7 @@ impl ViewCore {
                 fed.stored += 1;
                 self.tell(&step, What::APPEARED);
             }
-            Entry::Occupied(mut place) => match place.get().standing(&step) {
+            Entry::Occupied(mut place) => match place.get().compare(&newest, &self.settings) {
                 Standing::Old => {
                     counters.steps_old.add(1);
                     fed.old += 1;
@@ -480,6 +480,30 @@ impl ViewCore {
 }
 
 impl Held {
+    /// As [`Self::standing`], unless the one that is held fell silent and this
+    /// one lives: numbers may lie, as after a clock that was set back between
+    /// two starts, or one wild message. No rank is stuck longer than that.
+    fn compare(&self, newest: &NewestStep, settings: &ViewSettings) -> Standing {
+        let standing = self.standing(&newest.step);
+        if standing == Standing::Old && self.is_outlived_by(newest, &settings.patience) {
+            return Standing::Newer { restarted: true, lost: 0, seen: u64::MAX };
+        }
+        standing
+    }
+
+    fn is_outlived_by(&self, newest: &NewestStep, patience: &Patience) -> bool {
+        let held = &self.newest;
+        let restarted = newest.step.incarnation != held.step.incarnation;
+        let silence_ns = if restarted && held.step.has(Flag::Goodbye) {
+            0
+        } else {
+            ttl_ns_of(&held.step).saturating_mul(3).min(patience.gone_ns)
+        };
+        let error_ns = held.error_ns.saturating_add(newest.error_ns);
+        let since_ns = newest.alive_ns.saturating_sub(held.alive_ns);
+        !newest.step.has(Flag::Goodbye) && since_ns > silence_ns.saturating_add(error_ns)
+    }
+
     fn standing(&self, step: &StepCore) -> Standing {
         let held = &self.newest.step;
         if step.incarnation != held.incarnation {

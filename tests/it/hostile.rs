@@ -199,6 +199,22 @@ fn what_comes_twice_late_or_from_the_future_is_counted_and_shows_nothing_older()
     });
 }
 
+#[test]
+fn a_forged_step_from_far_ahead_holds_a_rank_no_longer_than_its_silence() {
+    const FAR: u64 = 1 << 40;
+    beside_a_good_engine(|view, stranger| {
+        let sequence = || view.ranks().first().map(|rank| rank.step.sequence);
+        let mut forged = view.ranks()[0].step;
+        forged.sequence = FAR;
+        forged.monotonic_ns = clock::monotonic_ns();
+        forged.heartbeat_ns = forged.monotonic_ns;
+        stranger.publish(&batch(&[forged]));
+        eventually("the forged one", || sequence() == Some(FAR));
+        eventually("the good one again", || sequence().is_some_and(|n| n < FAR));
+        assert_eq!(view.counts().restarts, 1);
+    });
+}
+
 /// xorshift64: enough for noise, and equal in every run.
 struct Random(u64);
 

@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bytemuck::Zeroable;
 use eagle_eye::client::{Options, RankState, View};
 use eagle_eye::config::{Layers, Plan};
 use eagle_eye::engine::Agent;
 use eagle_eye::pipeline::Taker;
 use eagle_eye::platform::clock::{self, SECOND_NS};
-use eagle_eye::schema::{Field, Freshness, name_hash};
+use eagle_eye::platform::thread::Stop;
+use eagle_eye::producer::DoorWriter;
+use eagle_eye::schema::{Engine, Field, Freshness, StepCore, name_hash};
 
 use crate::server::NatsServer;
 
@@ -141,6 +144,33 @@ fn an_engine_that_is_killed_is_gone_at_once_and_comes_back_under_a_new_incarnati
     for view in &views {
         until("back", view, fresh("one"));
         until("new", view, |ranks| ranks.iter().any(|r| r.step.incarnation > first));
+    }
+    agent.stop();
+}
+
+#[test]
+fn an_engine_that_restarts_after_its_clock_was_set_back_shows_everywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = NatsServer::open();
+    let agent = agent(folder.path(), "n", Some(&nats.url()));
+    let views = [local(folder.path()), remote(&nats.url())];
+    // An incarnation is the wall clock at the start, unless it is given.
+    for incarnation in [10, 5] {
+        let engine = Engine { incarnation, ..Engine::named("set-back", "org/model") };
+        let mut writer = DoorWriter::create(&engine, 64).expect("memory");
+        let line = writer.line(&folder.path().join("agent.sock"));
+        let stop = Stop::default();
+        let line = line.keep(stop.clone()).expect("a thread");
+        for view in &views {
+            until("the incarnation of now", view, |ranks| {
+                writer.write(&StepCore::zeroed());
+                ranks.iter().any(|rank| {
+                    rank.step.incarnation == incarnation && rank.freshness == Freshness::Fresh
+                })
+            });
+        }
+        stop.raise();
+        line.join().expect("no panic");
     }
     agent.stop();
 }

@@ -114,6 +114,37 @@ fn a_restart_is_counted_and_its_new_sequence_is_no_loss() {
 }
 
 #[test]
+fn what_lives_takes_over_from_what_fell_silent_whatever_the_numbers_say() {
+    let answered = |core: &mut ViewCore, step: StepCore| {
+        let tables = Tables { steps: &[step], ..Tables::default() };
+        let bytes = BatchWriter::default().write(&head(step.heartbeat_ns), &tables).to_vec();
+        let receipt_ns = step.heartbeat_ns + OFFSET + MS;
+        core.reply(&bytes, receipt_ns, receipt_ns - 2 * MS).unwrap().stored == 1
+    };
+    let mut goodbye = step(9, 1_000 * MS);
+    goodbye.raise(Flag::Goodbye);
+    let wild = step(1 << 40, 1_000 * MS);
+    let earlier = |at_ms| StepCore { incarnation: 0, ..step(1, at_ms * MS) };
+    for (held, told, expected) in [
+        (step(9, 1_000 * MS), earlier(1_200), false),
+        (step(9, 1_000 * MS), earlier(1_310), true),
+        (goodbye, earlier(1_002), false),
+        (goodbye, earlier(1_010), true),
+        (goodbye, earlier(900), false),
+        (goodbye, step(8, 1_010 * MS), false),
+        (wild, step(10, 1_290 * MS), false),
+        (wild, step(10, 1_310 * MS), true),
+        (step(9, 1_000 * MS), StepCore { incarnation: 0, ..goodbye }, false),
+    ] {
+        let mut core = core();
+        assert!(answered(&mut core, held));
+        assert_eq!(answered(&mut core, told), expected, "{told:?} after {held:?}");
+        assert_eq!(core.shared.counters.read().restarts, u64::from(expected));
+        assert_eq!(only(&core).lost, 0);
+    }
+}
+
+#[test]
 fn gaps_are_losses_until_what_was_missing_comes() {
     let mut core = core();
     feed(&mut core, &[step(1, 10 * MS), step(5, 50 * MS)]);
@@ -272,8 +303,8 @@ fn several_front_ends_are_one_rank() {
 
 proptest! {
     /// Whatever comes, in whatever order, twice or cut: a rank's sequence never
-    /// goes back within an incarnation, nobody is alive after the receipt, and
-    /// every step is counted once.
+    /// goes back within an incarnation but to a later life, nobody is alive
+    /// after the receipt, and every step is counted once.
     #[test]
     fn nothing_that_comes_breaks_the_order(
         messages in prop::collection::vec(
@@ -291,8 +322,9 @@ proptest! {
             for newest in core.shared.table.load().iter() {
                 prop_assert!(newest.alive_ns <= newest.heard_ns && newest.heard_ns <= now);
                 let place = (newest.step.incarnation, newest.step.sequence);
-                let before = last.insert(newest.step.instance, place);
-                prop_assert!(before.is_none_or(|before| before <= place));
+                let before = last.insert(newest.step.instance, (place, newest.alive_ns));
+                let onward = |(before, alive_ns)| before <= place || alive_ns < newest.alive_ns;
+                prop_assert!(before.is_none_or(onward));
             }
             let counts = core.shared.counters.read();
             let refused = counts.steps_future + counts.steps_malformed + counts.steps_beyond_ranks;
