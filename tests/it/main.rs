@@ -27,6 +27,8 @@ mod procfs_alloc;
 mod readme;
 #[cfg(feature = "agent")]
 mod road;
+#[cfg(feature = "agent")]
+mod router;
 #[cfg(feature = "client")]
 mod server;
 #[cfg(feature = "agent")]
