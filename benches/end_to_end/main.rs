@@ -13,6 +13,7 @@
 mod broker;
 mod cost;
 mod meter;
+mod page;
 mod processes;
 mod road;
 mod side;

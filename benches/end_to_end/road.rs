@@ -9,6 +9,14 @@ use super::{Arguments, CONTRACT_NS, quantile, time};
 const SIZES: [u32; 4] = [1, 16, 128, 1024];
 const HZ: u32 = 100;
 
+/// How often a size is measured in all when its times were too long on a
+/// machine that could not even simulate the engines in time: what stood still
+/// then was the machine. A loss is never measured again.
+const TRIES_MAX: usize = 3;
+
+/// Of so many steps one left out says that the machine stood still.
+const LATE_SHARE: u64 = 100;
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let server = Server::start()?;
     let mut faults = Vec::new();
@@ -18,16 +26,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         "engines", "", "p50", "p99", "p99.9", "max"
     );
     for engines in SIZES {
-        let plan = MeasurePlan {
-            nats: server.url.clone(),
-            engines,
-            hz: HZ,
-            seconds: arguments.seconds,
-            settings: Vec::new(),
+        let mut tries = 0;
+        let (measured, found) = loop {
+            let measured = measure(&server.url, engines, arguments)?;
+            show(engines, &measured, arguments.contract);
+            let found = faults_of(engines, &measured);
+            tries += 1;
+            let stood_still = measured.late > measured.written / LATE_SHARE;
+            let only_slow = measured.uncounted == 0 && !found.is_empty();
+            if tries == TRIES_MAX || !stood_still || !only_slow {
+                break (measured, found);
+            }
+            println!("{:<15} again: this machine stood still meanwhile", "");
         };
-        let measured = end_to_end(&plan, &Stop::default(), |_| {})?;
-        show(engines, &measured, arguments.contract);
-        faults.extend(faults_of(engines, &measured));
+        faults.extend(found);
         slowest.extend(measured.stages.last().map(|stage| stage.p999_ns));
     }
     slowest.sort_unstable();
@@ -40,6 +52,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         return Ok(());
     }
     Err(faults.join("; "))
+}
+
+fn measure(url: &str, engines: u32, arguments: &Arguments) -> Result<Measured, String> {
+    let plan = MeasurePlan {
+        nats: url.to_owned(),
+        engines,
+        hz: HZ,
+        seconds: arguments.seconds,
+        settings: Vec::new(),
+    };
+    end_to_end(&plan, &Stop::default(), |_| {})
 }
 
 fn show(engines: u32, measured: &Measured, short: bool) {

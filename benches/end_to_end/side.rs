@@ -1,23 +1,22 @@
 //! Ours and what users have today, turn by turn, in the same engine loop.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use eagle_eye::client::{Options, Ranks, View};
 use eagle_eye::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use eagle_eye::platform::thread::{self, Stop};
-use eagle_eye::schema::{Flag, name_hash};
+use eagle_eye::schema::name_hash;
 use serde_json::Value;
 
 use super::meter::Meter;
 use super::processes::{Agent, Python, Server, free_port, wait_for};
-use super::{Arguments, median, met, quantile, time};
+use super::{Arguments, median, met, page, quantile, time};
 
 /// Turns of every contestant under every load.
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 
 /// How long an engine's loop runs in one turn, s.
-const SECONDS: &str = "1.5";
+pub(crate) const SECONDS: &str = "1.5";
 
 /// Steps left out at the start of each turn, as the Python readers do.
 const WARM: usize = 20;
@@ -46,12 +45,12 @@ const CONTESTANTS: [&str; 4] = ["ours", "ours, same host", "json + nats-py", "ms
 type Table = BTreeMap<(usize, usize), Vec<Turn>>;
 
 /// Everything that runs while turns are taken.
-struct Stage {
+pub(crate) struct Stage {
     server: Server,
     agent: Agent,
-    meter: Meter,
-    python: Python,
-    turns: usize,
+    pub(crate) meter: Meter,
+    pub(crate) python: Python,
+    pub(crate) turns: usize,
 }
 
 pub(crate) fn run(_: &Arguments) -> Result<(), String> {
@@ -76,7 +75,7 @@ pub(crate) fn run(_: &Arguments) -> Result<(), String> {
     }
     show(&table);
     goals(&table);
-    pages(&mut stage)?;
+    page::run(&mut stage)?;
     for (package, why) in &stage.python.missing {
         println!("left out: what needs {package}, which pip could not fetch: {why}");
     }
@@ -120,7 +119,12 @@ impl Stage {
         })
     }
 
-    fn engine(&self, name: &str, hz: &str, busy: &str) -> Result<super::processes::Peer, String> {
+    pub(crate) fn engine(
+        &self,
+        name: &str,
+        hz: &str,
+        busy: &str,
+    ) -> Result<super::processes::Peer, String> {
         let socket = self.agent.socket.display().to_string();
         self.python.start(&["engine", "door", &socket, hz, busy, SECONDS, name])
     }
@@ -202,8 +206,10 @@ fn show(table: &Table) {
     for ((load, contestant), turns) in table {
         let of = |read: fn(&Turn) -> f64| median(turns.iter().map(read).collect());
         let shown = |ns: f64| if ns > 0.0 { time(ns as u64) } else { "–".to_owned() };
+        let bytes = of(|turn| turn.bytes);
+        let bytes = if bytes > 0.0 { format!("{bytes:.0}") } else { "–".to_owned() };
         println!(
-            "{:<18} {:<18} {:>10} {:>10} {:>10} {:>12} {:>10} {:>8.0}",
+            "{:<18} {:<18} {:>10} {:>10} {:>10} {:>12} {:>10} {:>8}",
             LOADS[*load].0,
             CONTESTANTS[*contestant],
             shown(of(|turn| turn.p50)),
@@ -211,7 +217,7 @@ fn show(table: &Table) {
             shown(of(|turn| turn.p999)),
             shown(of(|turn| turn.record)),
             shown(of(|turn| turn.processor)),
-            of(|turn| turn.bytes)
+            bytes
         );
     }
 }
@@ -248,69 +254,4 @@ fn goals(table: &Table) {
         let goal = met(p999 < 1e6);
         println!("{:<56} {:>8} {:>8} {goal}", "#8 p99.9", time(p999 as u64), "1 ms");
     }
-}
-
-/// A page polled every 50 ms beside our view, looked at every millisecond.
-fn pages(stage: &mut Stage) -> Result<(), String> {
-    println!("\nAge of the value at use, engine's loop idle at 100 Hz, looked at every ms");
-    let lacking = stage.python.lacks(&["prometheus_client"]);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let mut page = Value::Null;
-    for _ in 0..ROUNDS {
-        stage.turns += 1;
-        let name = format!("engine-{}", stage.turns);
-        let view = Arc::new(stage.meter.view.clone());
-        let stop = Stop::default();
-        let theirs_stop = stop.clone();
-        let instance = name_hash(&name);
-        let looker = thread::spawn("looker", None, move || look(&view, instance, &theirs_stop))
-            .map_err(|error| error.to_string())?;
-        let engine = stage.engine(&name, "100", "0")?;
-        let ended = engine.result();
-        stop.raise();
-        ours.push(looker.join().unwrap_or_default());
-        ended?;
-        if lacking.is_none() {
-            let port = free_port()?.to_string();
-            let engine =
-                stage.python.start(&["engine", "page", &port, "100", "0", SECONDS, "peer"])?;
-            let reader = stage.python.start(&["reader", "page", &port])?;
-            engine.result()?;
-            page = reader.result()?;
-            theirs.push(["p50", "p99", "mean"].map(|key| page[key].as_f64().unwrap_or(f64::NAN)));
-        }
-    }
-    let show = |name: &str, ages: &[[f64; 3]]| {
-        let of = |at: usize| time(median(ages.iter().map(|age| age[at]).collect()) as u64);
-        println!("{name:<40} p50 {:>9}  p99 {:>9}  mean {:>9}", of(0), of(1), of(2));
-    };
-    show("ours", &ours);
-    if theirs.is_empty() {
-        return Ok(());
-    }
-    show("Prometheus page polled at 50 ms", &theirs);
-    let ratio = median(ours.iter().zip(&theirs).map(|(a, b)| a[2] / b[2]).collect());
-    println!(
-        "mean: ours ÷ theirs {ratio:.3}; the page has {} samples in {} bytes",
-        page["samples"], page["bytes"]
-    );
-    Ok(())
-}
-
-/// p50, p99 and mean age of an engine's newest step, looked at every ms, ns.
-fn look(view: &View, instance: u64, stop: &Stop) -> [f64; 3] {
-    let mut ranks = Ranks::default();
-    let mut ages = Vec::new();
-    while !stop.is_raised() {
-        clock::sleep_until(clock::monotonic_ns() + MILLISECOND_NS);
-        view.scan(&mut ranks);
-        let state = ranks.iter().find(|state| state.id.instance == instance);
-        // An engine that has ended ages without end.
-        if let Some(state) = state.filter(|state| !state.step.has(Flag::Goodbye)) {
-            ages.push(clock::monotonic_ns().saturating_sub(state.step.monotonic_ns));
-        }
-    }
-    ages.sort_unstable();
-    let mean = ages.iter().sum::<u64>() as f64 / ages.len().max(1) as f64;
-    [quantile(&ages, 0.5) as f64, quantile(&ages, 0.99) as f64, mean]
 }

@@ -312,3 +312,29 @@ fn wait(limit_ns: u64, stop: &Stop, done: impl Fn() -> bool) -> bool {
 fn lock(record: &Mutex<Record>) -> std::sync::MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_without_a_reason_or_a_trace_is_uncounted() {
+        // Written; the last sequence seen and how many came; what the agent
+        // counted; messages lost at this end.
+        for (written, last, received, reasons, overrun, uncounted) in [
+            (10, 10, 10, vec![], 0, 0),
+            (10, 10, 7, vec![("ring full", 2), ("history", 1)], 0, 0),
+            (10, 10, 7, vec![("ring full", 2)], 0, 1),
+            (10, 10, 7, vec![], 1, 0),
+            (10, 8, 8, vec![("ring full", 2)], 0, 2),
+            (10, 10, 10, vec![("history", 4)], 0, 0),
+        ] {
+            let mut record = Record::new(1).unwrap();
+            record.last.insert((1, 0), last);
+            (record.received, record.overrun) = (received, overrun);
+            let counts = SimulationCounts { steps: written, late: 0 };
+            let measured = record.measured(counts, reasons.clone(), 1);
+            assert_eq!(measured.uncounted, uncounted, "{written} {last} {received} {reasons:?}");
+        }
+    }
+}
