@@ -20,13 +20,13 @@ type Row = (u32, u32, &'static [&'static str], Option<f64>, &'static str);
 const LINGER_500: &[&str] = &["pipeline.linger_us=500"];
 const LINGER_100: &[&str] = &["pipeline.linger_us=100"];
 const POLL_200: &[&str] = &["samplers.engine_push.poll_us=200"];
-const POLL_500: &[&str] = &["samplers.engine_push.poll_us=500"];
+const POLL_100: &[&str] = &["samplers.engine_push.poll_us=100"];
 const QUIET_1: &[&str] = &["samplers.engine_push.quiet_ms=1"];
 
 const ROWS: [Row; 13] = [
     (0, 1, &[], Some(0.2), "#14 idle"),
     (8, 50, &[], Some(1.2), "#14"),
-    (8, 50, POLL_500, None, "poll 500 µs"),
+    (8, 50, POLL_100, None, "poll 500 µs"),
     (8, 50, QUIET_1, None, "quiet 1 ms"),
     (16, 100, &[], None, "defaults"),
     (16, 100, LINGER_500, None, "linger 500 µs"),
@@ -34,7 +34,7 @@ const ROWS: [Row; 13] = [
     (64, 100, LINGER_500, None, "linger 500 µs"),
     (64, 100, LINGER_100, None, "linger 100 µs"),
     (64, 100, POLL_200, None, "poll 200 µs"),
-    (64, 100, POLL_500, None, "poll 500 µs"),
+    (64, 100, POLL_100, None, "poll 500 µs"),
     (1024, 100, &[], Some(3.0), "#14"),
     (256, 4000, &[], None, "#13 as fast as it goes"),
 ];
