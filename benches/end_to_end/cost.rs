@@ -26,7 +26,7 @@ const QUIET_1: &[&str] = &["samplers.engine_push.quiet_ms=1"];
 const ROWS: [Row; 13] = [
     (0, 1, &[], Some(0.2), "#14 idle"),
     (8, 50, &[], Some(1.2), "#14"),
-    (8, 50, POLL_100, None, "poll 500 µs"),
+    (8, 50, POLL_100, None, "poll 100 µs"),
     (8, 50, QUIET_1, None, "quiet 1 ms"),
     (16, 100, &[], None, "defaults"),
     (16, 100, LINGER_500, None, "linger 500 µs"),
@@ -34,7 +34,7 @@ const ROWS: [Row; 13] = [
     (64, 100, LINGER_500, None, "linger 500 µs"),
     (64, 100, LINGER_100, None, "linger 100 µs"),
     (64, 100, POLL_200, None, "poll 200 µs"),
-    (64, 100, POLL_100, None, "poll 500 µs"),
+    (64, 100, POLL_100, None, "poll 100 µs"),
     (1024, 100, &[], Some(3.0), "#14"),
     (256, 4000, &[], None, "#13 as fast as it goes"),
 ];
