@@ -545,8 +545,13 @@ impl Held {
         let before = &self.newest;
         let same = before.step.incarnation == newest.step.incarnation;
         let alive_ns = if same { newest.alive_ns.max(before.alive_ns) } else { newest.alive_ns };
+        let alive_ns = alive_ns.min(newest.heard_ns);
+        // A sign of life dated before its clock was known may stand beyond
+        // this one; the bound then says so.
+        let beyond_ns = alive_ns.saturating_sub(newest.alive_ns);
+        let error_ns = newest.error_ns.saturating_add(beyond_ns);
         let lost = before.lost.saturating_add(lost);
-        self.newest = NewestStep { alive_ns: alive_ns.min(newest.heard_ns), lost, ..newest };
+        self.newest = NewestStep { alive_ns, error_ns, lost, ..newest };
         self.seen = seen;
     }
 }

@@ -24,8 +24,8 @@ use eagle_eye::transports::nats::{Answer, NatsPublisher, PublisherHooks};
 use tempfile::TempDir;
 
 use crate::engines::Engines;
-use crate::nats::settings;
-use crate::road::remote;
+use crate::nats::patient_settings;
+use crate::road::patient_view;
 use crate::server::{NatsServer, eventually};
 
 const NODE: &str = "n";
@@ -152,8 +152,8 @@ impl Road {
         let steps = StepTable::shared(256).expect("memory");
         let told =
             Told { steps: steps.view(), in_states: Arc::default(), in_answers: Arc::default() };
-        let publisher =
-            NatsPublisher::start(settings(nats.url()), told.hooks(), None).expect("a publisher");
+        let publisher = NatsPublisher::start(patient_settings(nats.url()), told.hooks(), None)
+            .expect("a publisher");
         let [good, full, never] = local_takers(full_after);
         let all = [good, full, never, network_taker(&publisher)];
         let counts = all.each_ref().map(|(taker, _)| taker.counts());
@@ -328,7 +328,7 @@ fn every_step_is_counted_at_every_stage_and_takers_share_its_bytes() {
     const FULL_AFTER: usize = 4;
     let nats = NatsServer::open();
     let road = Road::start(&nats, 512, FULL_AFTER);
-    let view = remote(&nats.url());
+    let view = patient_view(&nats);
     // From here on the view's subscription stands: its request was answered.
     eventually("the view is complete", || {
         view.is_complete() && road.publisher.snapshot().counts.answers_sent > 0

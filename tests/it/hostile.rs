@@ -1,11 +1,13 @@
 //! A view over a real server to which anyone may publish anything.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytemuck::Zeroable;
 use bytes::Bytes;
 use eagle_eye::client::{Counts, View};
+use eagle_eye::engine::Agent;
 use eagle_eye::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use eagle_eye::schema::{
     BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, Field, Freshness, HotKind, STEP_BYTES,
@@ -14,8 +16,8 @@ use eagle_eye::schema::{
 use eagle_eye::transports::nats::{NatsPublisher, Outlet};
 
 use crate::engines::Engines;
-use crate::nats::{Publishing, settings};
-use crate::road::{agent, remote, until};
+use crate::nats::{Publishing, patient_settings};
+use crate::road::{agent_with, patient_view, until};
 use crate::server::{NatsServer, eventually};
 
 /// Where a view listens for steps.
@@ -31,7 +33,7 @@ struct Stranger {
 
 impl Stranger {
     fn at(nats: &NatsServer) -> Self {
-        let publisher = Publishing::start(settings(nats.url()), &[]).connected().publisher;
+        let publisher = Publishing::start(patient_settings(nats.url()), &[]).connected().publisher;
         let outlet = publisher.outlet();
         Self { publisher, outlet, subject: Arc::from(SUBJECT), offered: Cell::new(0) }
     }
@@ -40,13 +42,21 @@ impl Stranger {
     /// gives way to newer state.
     fn publish(&self, bytes: &[u8]) {
         const UNDER_WAY_MAX: u64 = 16;
-        self.offered.set(self.offered.get() + 1);
-        assert!(self.outlet.offer(&self.subject, Bytes::copy_from_slice(bytes), 1), "a queue");
+        eventually("a queue takes it", || {
+            self.offered.set(self.offered.get() + 1);
+            self.outlet.offer(&self.subject, Bytes::copy_from_slice(bytes), 1)
+        });
         eventually("the server takes messages", || {
             let counts = self.publisher.snapshot().counts;
-            self.offered.get() < counts.sent + counts.replaced + UNDER_WAY_MAX
+            let done = counts.sent + counts.replaced + counts.dropped();
+            self.offered.get() < done + UNDER_WAY_MAX
         });
     }
+}
+
+fn patient_agent(folder: &Path, nats: &NatsServer) -> Agent {
+    let settings = [("nats.urls", &*nats.url()), ("nats.ping_ms", "30000")];
+    agent_with(folder, "n", &settings, Vec::new())
 }
 
 /// A step of the stranger's engine, as of now.
@@ -84,8 +94,8 @@ fn batch(steps: &[StepCore]) -> Vec<u8> {
 fn beside_a_good_engine(check: impl FnOnce(&View, &Stranger)) {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = NatsServer::open();
-    let agent = agent(folder.path(), "n", Some(&nats.url()));
-    let view = remote(&nats.url());
+    let agent = patient_agent(folder.path(), &nats);
+    let view = patient_view(&nats);
     let engines = Engines::start(&folder.path().join("agent.sock"), "good", 1, 100).welcome();
     let good = engines.instances[0];
     let is_good = |name: &str| {
@@ -232,8 +242,8 @@ fn a_flood_of_random_messages_is_counted_and_a_good_engine_stays_fresh() {
     const MESSAGES: u64 = 10_000;
     let folder = tempfile::tempdir().expect("a folder");
     let nats = NatsServer::open();
-    let agent = agent(folder.path(), "n", Some(&nats.url()));
-    let view = remote(&nats.url());
+    let agent = patient_agent(folder.path(), &nats);
+    let view = patient_view(&nats);
     let engines = Engines::start(&folder.path().join("agent.sock"), "good", 1, 100).welcome();
     let good = engines.instances[0];
     let fresh = |ranks: &[eagle_eye::client::RankState]| {

@@ -14,6 +14,7 @@ use eagle_eye::platform::thread::Stop;
 use eagle_eye::producer::DoorWriter;
 use eagle_eye::schema::{Engine, Field, Freshness, StepCore, name_hash};
 
+use crate::nats::patient_settings;
 use crate::server::NatsServer;
 
 /// An agent of the tests' own: everything in a folder, nothing on a port.
@@ -89,6 +90,12 @@ pub(crate) fn local(folder: &Path) -> View {
 
 pub(crate) fn remote(url: &str) -> View {
     View::connect(Options::over_nats([url])).expect("a thread")
+}
+
+/// A view that a busy machine does not make reconnect.
+pub(crate) fn patient_view(nats: &NatsServer) -> View {
+    let nats = Some(patient_settings(nats.url()));
+    View::connect(Options { nats, ..Options::default() }).expect("a thread")
 }
 
 fn fresh(name: &str) -> impl Fn(&[RankState]) -> bool + '_ {

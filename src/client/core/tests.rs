@@ -77,6 +77,25 @@ fn a_round_trip_bounds_the_error() {
 }
 
 #[test]
+fn the_bound_holds_too_while_a_clock_becomes_known() {
+    let mut core = core();
+    // Heard after 50 ms on the road, of which nobody knows yet.
+    core.feed(&batch(&head(1_000 * MS), &[step(1, 1_000 * MS)]), 1_050 * MS + OFFSET).unwrap();
+    for at_ms in (1_005..1_100).step_by(5) {
+        let told = step(at_ms, at_ms * MS);
+        let receipt_ns = at_ms.max(1_050) * MS + OFFSET + MS;
+        let tables = Tables { steps: &[told], ..Tables::default() };
+        let publish_ns = receipt_ns - OFFSET - MS;
+        let bytes = BatchWriter::default().write(&head(publish_ns), &tables).to_vec();
+        core.reply(&bytes, receipt_ns, receipt_ns - 2 * MS).unwrap();
+        let newest = only(&core);
+        let off_ns = newest.alive_ns.abs_diff(told.heartbeat_ns + OFFSET);
+        assert!(off_ns <= newest.error_ns, "{at_ms}: {off_ns} {newest:?}");
+    }
+    assert!(only(&core).error_ns < 2 * MS);
+}
+
+#[test]
 fn older_equal_and_earlier_incarnations_are_ignored() {
     let mut core = core();
     feed(&mut core, &[step(5, 100 * MS)]);

@@ -53,6 +53,13 @@ pub(crate) fn settings(url: impl Into<String>) -> NatsSettings {
     NatsSettings::with_urls([url.into()])
 }
 
+/// Settings for which a server on a busy machine is no dead one, where every
+/// message counts.
+#[cfg(feature = "agent")]
+pub(crate) fn patient_settings(url: impl Into<String>) -> NatsSettings {
+    NatsSettings { ping_interval: Duration::from_secs(30), ..settings(url) }
+}
+
 impl Publishing {
     pub(crate) fn start(settings: NatsSettings, subjects: &[&str]) -> Self {
         Self::answering(settings, subjects, Vec::new())
