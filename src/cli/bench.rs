@@ -139,11 +139,26 @@ fn time(ns: u64) -> String {
     format!("{:.1?}", Duration::from_nanos(ns))
 }
 
-/// URLs as they may be shown: what stands before an `@` is a secret.
+/// URLs as they may be shown: what stands before an `@` is a secret, whatever
+/// characters it holds.
 fn without_secrets(urls: &str) -> String {
-    let shown = |url: &str| match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    };
-    urls.split(',').map(|url| shown(url.trim())).collect::<Vec<_>>().join(", ")
+    let host = |part: &str| part.rsplit_once('@').map_or(part, |(_, host)| host).to_owned();
+    urls.split("://").map(host).collect::<Vec<_>>().join("://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_what_stands_before_its_host() {
+        for (urls, shown) in [
+            ("nats://a:4222", "nats://a:4222"),
+            ("nats://u:p@a:1,tls://b", "nats://a:1,tls://b"),
+            ("nats://u:p,q@a:1,nats://v:r/@b", "nats://a:1,nats://b"),
+            ("u:p@a", "a"),
+        ] {
+            assert_eq!(without_secrets(urls), shown);
+        }
+    }
 }

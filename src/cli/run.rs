@@ -8,7 +8,7 @@ use super::shared::Configuration;
 use super::watch::{History, Screen, run_terminal};
 use super::{TROUBLE, USAGE, log, signals};
 use crate::config::Plan;
-use crate::engine::{Agent, SOCKET_NAME, Simulation, SimulationPlan};
+use crate::engine::{Agent, PartState, SOCKET_NAME, Simulation, SimulationPlan};
 use crate::platform::clock;
 use crate::platform::thread::{self, Stop};
 
@@ -54,7 +54,10 @@ fn start_and_serve(arguments: &Arguments, plan: &Plan, view: bool) -> Result<(),
         signals::stop_on_signal().map_err(|error| format!("signals cannot be watched: {error}"))?;
     let agent = Agent::start(plan, Vec::new()).map_err(|error| error.to_string())?;
     for part in &agent.parts {
-        tracing::info!("{part}");
+        match part.state {
+            PartState::Failed => tracing::warn!("{part}"),
+            _ => tracing::info!("{part}"),
+        }
     }
     if let Some(address) = agent.http() {
         tracing::info!("http://{address} shows this node");

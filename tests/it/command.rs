@@ -257,3 +257,16 @@ fn no_log_shows_a_secret() {
         assert!(!agent.log().contains(SECRET), "{}", agent.log());
     }
 }
+
+#[test]
+fn a_port_in_use_is_a_sentence_and_the_rest_runs_on() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let mut agent = Running::start(&["--set", &format!("listen={address}")]);
+    let engines = Engines::start(&agent.socket(), "beside", 1, 50).welcome();
+    engines.write_more(10);
+    agent.end(Signal::TERM);
+    let log = agent.log();
+    let line = log.lines().find(|line| line.contains("http: failed"));
+    assert!(line.is_some_and(|line| line.contains(&address.to_string())), "{log}");
+}
