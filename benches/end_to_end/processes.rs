@@ -56,7 +56,7 @@ impl Server {
     pub(crate) fn start_again(&mut self) -> Result<(), String> {
         let program = tools().join("bin/nats-server");
         if !program.exists() {
-            return Err(format!("{} is missing: run ./dev tools", program.display()));
+            fetch_tools()?;
         }
         let port = self.port.to_string();
         let child = Command::new(&program)
@@ -236,4 +236,15 @@ pub(crate) fn wait_for(limit_ns: u64, done: impl Fn() -> bool) -> bool {
         clock::sleep_until(clock::monotonic_ns() + 5 * MILLISECOND_NS);
     }
     true
+}
+
+/// On a clean clone there is no server yet.
+fn fetch_tools() -> Result<(), String> {
+    println!("fetching nats-server: ./dev tools");
+    let fetched =
+        Command::new("./dev").arg("tools").current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    match fetched {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("nats-server is missing and could not be fetched: see ./dev tools".to_owned()),
+    }
 }
