@@ -164,9 +164,8 @@ fn empty() -> Vec<Line<'static>> {
     [
         " No engines found yet.",
         "",
-        " An engine appears here as soon as",
-        "   · its Eagle Eye plugin runs on this machine, or",
-        "   · its metrics page answers on a local port.",
+        " An engine appears here as soon as it reports its steps to this agent;",
+        " python/README.md shows how, in ten lines.",
         "",
         " To look around without one: eagle-eye run --demo",
     ]
