@@ -31,21 +31,6 @@ use crate::server::{NatsServer, eventually};
 const NODE: &str = "n";
 const SUBJECT: &str = "eagle_eye.v1.routing.n.org_model";
 
-/// The ways of a slot that came through the door.
-const WAYS: [&str; 11] = [
-    "steps",
-    "history",
-    "overwritten",
-    "torn",
-    "foreign",
-    "malformed",
-    "future",
-    "duplicate",
-    "reordered",
-    "ranks_refused",
-    "superseded",
-];
-
 /// Where each taker found the bytes of each batch.
 type Places = Arc<Mutex<Vec<usize>>>;
 
@@ -237,7 +222,11 @@ impl Road {
     /// Each stage put out, or counted as dropped, what it took in.
     fn assert_conserved(&self, written: u64) {
         assert_eq!(self.slots(&["slots"]), written);
-        assert_eq!(self.slots(&WAYS), written, "the door");
+        assert_eq!(
+            self.slots(&["steps"]) + self.slots(&DoorCounts::NOT_STEPS),
+            written,
+            "the door"
+        );
         let [steps, readings] = &self.rings;
         assert!(steps.produced() >= self.slots(&["steps"]), "what came in went to the ring");
         assert_eq!(steps.produced(), steps.dropped() + steps.taken(), "the ring");
@@ -275,7 +264,7 @@ impl Road {
 }
 
 fn written_not_put_out(road: &Road) -> u64 {
-    road.slots(&WAYS[1..])
+    road.slots(&DoorCounts::NOT_STEPS)
 }
 
 fn offered(taker: &TakerCounts) -> u64 {

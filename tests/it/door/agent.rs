@@ -16,7 +16,7 @@ use eagle_eye::platform::socket::{Connection, Received};
 use eagle_eye::platform::thread::Stop;
 use eagle_eye::producer::{DoorWriter, Line, LineState};
 use eagle_eye::ring;
-use eagle_eye::samplers::engine_push::{self, DoorContext};
+use eagle_eye::samplers::engine_push::{self, DoorContext, DoorCounts};
 use eagle_eye::samplers::own::Gauges;
 use eagle_eye::samplers::{
     Context, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
@@ -124,20 +124,8 @@ impl Agent {
 
     /// Every slot went one way and no other.
     pub(super) fn assert_accounts_balance(&self) {
-        let ways = [
-            "steps",
-            "history",
-            "overwritten",
-            "torn",
-            "foreign",
-            "malformed",
-            "future",
-            "duplicate",
-            "reordered",
-            "ranks_refused",
-            "superseded",
-        ];
-        let sum = ways.iter().fold(0_u64, |sum, way| sum.wrapping_add(self.count(way)));
+        let not_steps = DoorCounts::NOT_STEPS.iter().map(|way| self.count(way));
+        let sum = not_steps.fold(self.count("steps"), u64::wrapping_add);
         assert_eq!(self.count("slots"), sum);
     }
 
