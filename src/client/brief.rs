@@ -8,7 +8,7 @@
 use std::cell::Cell;
 
 use super::shared::Shared;
-use super::state::{RankId, RankState, ttl_ns_of};
+use super::state::{RankId, RankState};
 use crate::newest::{Disturbed, Life, StepTableView};
 use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::schema::{Activity, Field, Flag};
@@ -107,7 +107,7 @@ impl Found {
                 sampled_ns: state.sampled_ns,
                 alive_ns: state.alive_ns,
                 error_ns: state.error_ns,
-                ttl_ns: ttl_ns_of(&state.step),
+                ttl_ns: state.step.ttl_ns(),
                 load,
             }),
             _ => Self::Other,

@@ -12,7 +12,7 @@ use super::changes::What;
 use super::clock::{Offset, SenderClock};
 use super::news::News;
 use super::shared::Shared;
-use super::state::{Patience, RankId, freshness_of, ttl_ns_of};
+use super::state::{Patience, RankId, freshness_of};
 use crate::newest::{NewestStep, RankKey, StepTable, StepWriter};
 use crate::platform::atomic::Ordering;
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
@@ -497,7 +497,7 @@ impl Held {
         let silence_ns = if restarted && held.step.has(Flag::Goodbye) {
             0
         } else {
-            ttl_ns_of(&held.step).saturating_mul(3).min(patience.gone_ns)
+            held.step.ttl_ns().saturating_mul(3).min(patience.gone_ns)
         };
         let error_ns = held.error_ns.saturating_add(newest.error_ns);
         let since_ns = newest.alive_ns.saturating_sub(held.alive_ns);

@@ -20,7 +20,7 @@ use bytemuck::Zeroable;
 
 use super::state::{Patience, RankState, freshness_of};
 use crate::newest::NewestStep;
-use crate::schema::{Field, Flag, Freshness, StepCore};
+use crate::schema::{Activity, Field, Flag, Freshness, StepCore};
 
 /// The picture of one rank from `records`, all of it.
 ///
@@ -53,7 +53,7 @@ pub fn merge(records: &mut [NewestStep], now_ns: u64, patience: &Patience) -> Ra
     state.producers = merged.producers;
     state.sampled_ns = merged.sampled_ns;
     state.alive_ns = merged.alive_ns;
-    state.activity = super::state::activity_of(&merged.step);
+    state.activity = Activity::of(&merged.step);
     state.age(now_ns, patience);
     state
 }

@@ -3,11 +3,8 @@
 use bytemuck::Zeroable;
 
 use crate::newest::{Life, NewestStep};
-use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
-use crate::schema::{Activity, Field, Flag, Freshness, StepCore};
-
-/// The time-to-live of a producer that promises none, ns.
-pub const TTL_NS_DEFAULT: u64 = SECOND_NS;
+use crate::platform::clock::SECOND_NS;
+use crate::schema::{Activity, Field, Freshness, StepCore};
 
 /// One data-parallel rank of one engine instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,7 +124,7 @@ impl RankState {
         self.id = RankId { instance: step.instance, rank: step.rank };
         self.error_ns = life.error_ns.saturating_add(u64::from(step.clock_error_ns));
         self.lost = life.lost;
-        self.activity = activity_of(step);
+        self.activity = Activity::of(step);
         self.sampled_ns = life.alive_ns.saturating_sub(idle_ns);
         self.alive_ns = life.alive_ns;
         self.age(now_ns, patience);
@@ -162,53 +159,17 @@ impl RankState {
     }
 }
 
-/// The promise of a step's producer, ns.
-#[must_use]
-pub(super) fn ttl_ns_of(step: &StepCore) -> u64 {
-    match step.ttl_ms {
-        0 => TTL_NS_DEFAULT,
-        ms => u64::from(ms) * MILLISECOND_NS,
-    }
-}
-
 /// How fresh a producer is after a silence.
 #[must_use]
 pub(super) fn freshness_of(step: &StepCore, silence_ns: u64, patience: &Patience) -> Freshness {
-    let ttl_ns = ttl_ns_of(step);
-    if step.has(Flag::Goodbye) || silence_ns > patience.gone_ns {
-        Freshness::Gone
-    } else if silence_ns <= ttl_ns {
-        Freshness::Fresh
-    } else if silence_ns <= 3 * ttl_ns {
-        Freshness::Stale
-    } else {
-        Freshness::Silent
-    }
-}
-
-/// What a producer did when it was last heard.
-#[must_use]
-pub(super) fn activity_of(step: &StepCore) -> Activity {
-    let known = |field, value: u32| step.known(field).then_some(value);
-    if step.has(Flag::Asleep) {
-        return Activity::Asleep;
-    }
-    if step.has(Flag::Draining) {
-        return Activity::Draining;
-    }
-    if step.has(Flag::Warming) {
-        return Activity::Warming;
-    }
-    match (known(Field::Running, step.running), known(Field::Waiting, step.waiting)) {
-        (Some(0), Some(0)) => Activity::Idle,
-        (Some(1..), _) | (_, Some(1..)) => Activity::Busy,
-        _ => Activity::Unknown,
-    }
+    if silence_ns > patience.gone_ns { Freshness::Gone } else { Freshness::of(step, silence_ns) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::clock::MILLISECOND_NS;
+    use crate::schema::Flag;
 
     const MS: u64 = MILLISECOND_NS;
 
@@ -246,7 +207,7 @@ mod tests {
                 step.waiting = waiting;
                 step.mark(Field::Waiting);
             }
-            activity_of(&step)
+            Activity::of(&step)
         };
         assert_eq!(step(None, None, &[]), Activity::Unknown);
         assert_eq!(step(Some(0), None, &[]), Activity::Unknown);

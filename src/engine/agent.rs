@@ -32,9 +32,13 @@ use crate::schema::{Event, EventKind, Severity};
 use crate::transports::LinkSnapshot;
 use crate::web::{Server, Sources};
 
-/// Batches that wait for one taker; at the default linger a quarter of a
-/// second of a busy lane. More are lost to that taker, counted.
-pub const TAKER_QUEUE_MAX: usize = 256;
+/// Batches that wait for one taker; at the default linger 64 ms of a busy
+/// lane. More are lost to that taker, counted.
+pub const TAKER_QUEUE_MAX: usize = 64;
+
+/// Slabs for each taker: its queue, and as much again three times for what the
+/// NATS client and its socket hold after it.
+const TAKER_SLABS: usize = 4 * TAKER_QUEUE_MAX;
 
 /// How long open HTTP answers may take to end.
 const LEAVE: Duration = Duration::from_millis(200);
@@ -290,7 +294,7 @@ impl Agent {
             generation: Arc::clone(&cargo.generation),
             linger_ns: plan.linger_ns,
             batch_bytes: plan.batch_bytes,
-            slabs: TAKER_QUEUE_MAX * self.takers.len() + pipeline::LANES_MAX,
+            slabs: TAKER_SLABS * self.takers.len() + pipeline::LANES_MAX,
         }
     }
 

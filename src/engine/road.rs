@@ -221,6 +221,7 @@ fn settings(plan: &NatsPlan, node: &str) -> Result<NatsSettings, String> {
             ..TlsSettings::default()
         },
         ping_interval: Duration::from_millis(plan.ping_ms),
+        queue_batches: super::TAKER_QUEUE_MAX,
         ..NatsSettings::with_urls(plan.urls.iter().cloned())
     })
 }

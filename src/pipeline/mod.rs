@@ -48,9 +48,9 @@ pub struct Settings {
     pub generation: Arc<AtomicU32>,
     /// How long a busy lane's records may wait for company, ns; half as long
     /// after a batch of one, and a quiet lane's record not at all. Measured at
-    /// 64 engines × 100 Hz, 1 ms, 500 µs and 100 µs (2 shared vCPUs): drain
-    /// and publisher take 4, 9 and 21 % of a processor, a step is in a
-    /// router's view after 0.65, 0.42 and 0.16 ms (p50).
+    /// 64 engines × 100 Hz, 1 ms, 500 µs and 100 µs (2 vCPUs): drain and
+    /// publisher take 5, 9 and 8 % of a processor, a step is in a router's
+    /// view after 0.90, 0.55 and 0.38 ms (p50).
     pub linger_ns: u64,
     /// The size at which a batch leaves before its linger is over; at most
     /// [`crate::schema::BATCH_BYTES_MAX`].

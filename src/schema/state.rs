@@ -4,9 +4,6 @@ use std::fmt;
 
 use super::{Field, Flag, StepCore};
 
-/// The time-to-live of a producer that promised none, ms.
-const TTL_MS_DEFAULT: u64 = 1000;
-
 /// How recently a producer was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -47,11 +44,7 @@ impl Freshness {
         if step.has(Flag::Goodbye) {
             return Self::Gone;
         }
-        let ttl_ms = match step.ttl_ms {
-            0 => TTL_MS_DEFAULT,
-            promised => u64::from(promised),
-        };
-        let ttl_ns = ttl_ms * 1_000_000;
+        let ttl_ns = step.ttl_ns();
         match silence_ns {
             silence_ns if silence_ns <= ttl_ns => Self::Fresh,
             silence_ns if silence_ns <= 3 * ttl_ns => Self::Stale,
@@ -76,19 +69,19 @@ impl Activity {
     /// only where both gauges were measured.
     #[must_use]
     pub fn of(step: &StepCore) -> Self {
-        for (flag, activity) in [
-            (Flag::Asleep, Self::Asleep),
-            (Flag::Draining, Self::Draining),
-            (Flag::Warming, Self::Warming),
-        ] {
-            if step.has(flag) {
-                return activity;
-            }
+        let known = |field, value: u32| step.known(field).then_some(value);
+        if step.has(Flag::Asleep) {
+            return Self::Asleep;
         }
-        match (step.value(Field::Running), step.value(Field::Waiting)) {
-            (Some(requests), _) | (_, Some(requests)) if requests > 0.0 => Self::Busy,
-            (_, Some(waiting)) if waiting > 0.0 => Self::Busy,
-            (Some(_), Some(_)) => Self::Idle,
+        if step.has(Flag::Draining) {
+            return Self::Draining;
+        }
+        if step.has(Flag::Warming) {
+            return Self::Warming;
+        }
+        match (known(Field::Running, step.running), known(Field::Waiting, step.waiting)) {
+            (Some(0), Some(0)) => Self::Idle,
+            (Some(1..), _) | (_, Some(1..)) => Self::Busy,
             _ => Self::Unknown,
         }
     }

@@ -140,6 +140,14 @@ impl StepCore {
         self.flags |= flag.bit();
     }
 
+    /// The promised time between two signs of life, ns; a second where the
+    /// producer promises none.
+    #[must_use]
+    pub const fn ttl_ns(&self) -> u64 {
+        let ttl_ms = if self.ttl_ms == 0 { 1000 } else { self.ttl_ms };
+        ttl_ms as u64 * 1_000_000
+    }
+
     /// A gauge or counter as a number, or nothing where it was not measured.
     #[must_use]
     pub fn value(&self, field: Field) -> Option<f64> {
