@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytemuck::allocation::zeroed_slice_box;
 use bytemuck::{Pod, Zeroable};
 
 use crate::schema::HotKind;
@@ -67,9 +66,7 @@ impl AsRef<[u8]> for Batch {
 impl Slab {
     pub(super) fn new(bytes: usize) -> Self {
         Self {
-            // Zeroed by the system: a slab that no load ever needs costs no
-            // resident memory.
-            lines: zeroed_slice_box(bytes.div_ceil(64)),
+            lines: vec![Line::zeroed(); bytes.div_ceil(64)].into(),
             used: 0,
             count: 0,
             lane: Lane { kind: HotKind::Readings, model: 0 },

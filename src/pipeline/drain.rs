@@ -35,7 +35,8 @@ pub struct Instant {
 }
 
 impl Drain {
-    /// A drain from `sources` to `takers`. All memory is taken here.
+    /// A drain from `sources` to `takers`. Slabs are made as a backlog first
+    /// needs them, up to `settings.slabs`.
     #[must_use]
     pub fn new(sources: Vec<Source>, takers: Vec<Taker>, settings: Settings) -> Self {
         let batch_bytes = settings.batch_bytes.clamp(1024, crate::schema::BATCH_BYTES_MAX);

@@ -55,7 +55,7 @@ pub struct Settings {
     /// The size at which a batch leaves before its linger is over; at most
     /// [`crate::schema::BATCH_BYTES_MAX`].
     pub batch_bytes: usize,
-    /// Slabs in all: at least the sum of the takers' queues and one per lane.
+    /// Most slabs in all: at least the sum of the takers' queues and one per lane.
     pub slabs: usize,
 }
 

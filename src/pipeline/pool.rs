@@ -1,4 +1,5 @@
-//! Slabs, made at the start and used again once no taker holds them.
+//! Slabs, used again once no taker holds them. One is made only when a backlog
+//! first needs it: at 60 KiB each, a node at rest would pay for hundreds.
 
 use std::sync::Arc;
 
@@ -10,14 +11,17 @@ use super::batch::Slab;
 pub(super) struct Pool {
     slabs: Vec<Arc<Slab>>,
     at: usize,
+    /// How many may still be made.
+    unmade: usize,
+    bytes: usize,
 }
 
 impl Pool {
     pub(super) fn new(slabs: usize, bytes: usize) -> Self {
-        Self { slabs: (0..slabs).map(|_| Arc::new(Slab::new(bytes))).collect(), at: 0 }
+        Self { slabs: Vec::with_capacity(slabs), at: 0, unmade: slabs, bytes }
     }
 
-    /// A free slab to fill, or nothing while takers hold them all.
+    /// A free slab to fill, or nothing while takers hold all that may be.
     pub(super) fn take(&mut self) -> Option<Arc<Slab>> {
         let count = self.slabs.len();
         for step in 0..count {
@@ -29,7 +33,8 @@ impl Pool {
                 return Some(self.slabs.swap_remove(at));
             }
         }
-        None
+        self.unmade = self.unmade.checked_sub(1)?;
+        Some(Arc::new(Slab::new(self.bytes)))
     }
 
     /// Keeps a slab for later use, even while takers still hold it.
