@@ -140,7 +140,11 @@ impl Twin {
         let mut file = File::options().append(true).open(directory.join(FILE)).unwrap();
         file.write_all(&pending[..cut]).unwrap();
         if junk {
-            file.write_all(b"what stood on the disk before").unwrap();
+            let mut junk = *b"what stood on the disk before";
+            // Never the very byte that was to come: one byte of luck in 256
+            // would make the torn record whole.
+            junk[0] = pending.get(cut).map_or(junk[0], |next| !next);
+            file.write_all(&junk).unwrap();
             fs::write(directory.join(REPLACEMENT), &pending[cut..]).unwrap();
         }
         let (journal, recovered) = open(directory);
