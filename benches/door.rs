@@ -25,7 +25,7 @@ use eagle_eye::ring;
 use eagle_eye::samplers::engine_push::{self, DoorContext, DoorCounts, Ranks, Scratch, Slots};
 use eagle_eye::samplers::own::Gauges;
 use eagle_eye::samplers::{
-    Context, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
+    Context, Cursors, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
 };
 use eagle_eye::schema::{Door, Engine, Field, StepCore};
 
@@ -218,6 +218,7 @@ impl Agent {
             names: names.clone(),
             steps: steps.clone(),
             readings: readings.clone(),
+            cursors: Cursors::default(),
             gauges: Gauges::default(),
             door: DoorContext::default(),
         };

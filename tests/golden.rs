@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use bytemuck::Zeroable;
 use eagle_eye::schema::{
     BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, Device, Door, DoorHeader, Engine, Event,
-    EventKind, Field, Flag, Greeting, GreetingKind, HotKind, MetricId, Reading, Role, STEP_BYTES,
-    STEP_LAYOUT, Severity, StepCore, Tables, Verdict, name_hash, write_header,
+    EventKind, Field, Flag, Greeting, GreetingKind, HotKind, LogRecord, MetricId, Reading, Role,
+    STEP_BYTES, STEP_LAYOUT, Severity, StepCore, Tables, Trust, Verdict, name_hash, write_header,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -129,6 +129,8 @@ fn engine() -> Engine {
         ranks: 4,
         process: 4321,
         source: "plugin".into(),
+        container: "c0ffee".into(),
+        pod: "6f1d9c1e-0000-4000-8000-000000000001".into(),
         ..Engine::named("one", "org/model")
     }
 }
@@ -161,6 +163,8 @@ fn a_batch_of_tables_is_the_golden_one() {
         kind: "gpu".into(),
         vendor: "acme".into(),
         uuid: "GPU-0".into(),
+        container: "c0ffee".into(),
+        pod: "6f1d9c1e-0000-4000-8000-000000000001".into(),
     }];
     let events = [Event {
         id: 9,
@@ -171,6 +175,17 @@ fn a_batch_of_tables_is_the_golden_one() {
         source: "engine_push".into(),
         subject: "one".into(),
         text: "engine one restarted".into(),
+        log: Some(LogRecord {
+            facility: 86,
+            level: 3,
+            trust: Trust::Claimed,
+            before_start: true,
+            sequence: 41_022,
+            device: "+pci:0000:5c:00.0".into(),
+            subsystem: "pci".into(),
+        }),
+        code: 79,
+        lost: 15,
     }];
     let verdicts = [Verdict {
         id: 12,
@@ -270,8 +285,16 @@ fn an_engine_s_door_is_the_golden_one() {
     let info = &bytes[Door::INFO_BYTES_AT..Door::INFO_BYTES_AT + length];
     assert_eq!(word(&bytes, Door::INFO_AT) % 2, 0, "an even version: nobody is writing");
     assert_eq!(word(&bytes, Door::INFO_AT + 8), crc32fast::hash(info));
-    // The process and the incarnation come from elsewhere: the kernel, the header.
-    assert_eq!(Door::read_info(info), Engine { process: 0, incarnation: 0, ..engine() });
+    // What an engine cannot say of itself comes from elsewhere: the kernel, the
+    // header.
+    let said = Engine {
+        process: 0,
+        incarnation: 0,
+        container: String::new(),
+        pod: String::new(),
+        ..engine()
+    };
+    assert_eq!(Door::read_info(info), said);
 
     for sequence in [41, 42] {
         let at = door.slot_at(sequence);

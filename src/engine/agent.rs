@@ -27,7 +27,7 @@ use crate::platform::doorbell::{Doorbell, Ringer};
 use crate::platform::limits;
 use crate::samplers::engine_push::{DoorContext, DoorCounts};
 use crate::samplers::own::Gauges;
-use crate::samplers::{Context, EventOutlet};
+use crate::samplers::{self, Context, Cursors, EventOutlet, Fact};
 use crate::schema::{Event, EventKind, Severity};
 use crate::transports::LinkSnapshot;
 use crate::web::{Server, Sources};
@@ -86,7 +86,7 @@ pub struct Agent {
 
 /// What the desk receives.
 struct Queues {
-    events: Receiver<Event>,
+    events: Receiver<Fact>,
     outcomes: Receiver<Outcome>,
     news: Sender<Arc<[u8]>>,
 }
@@ -131,10 +131,11 @@ impl Agent {
         let cargo = agent.cargo();
         let mut cpus = Cpus::new(&plan.pinning);
         let (ringer, hand_drain) = agent.start_drain()?;
-        let sampling = agent.start_samplers(plan, ringer, &mut cpus)?;
+        let journal = agent.open_journal(plan);
+        let sampling = agent.start_samplers(plan, ringer, cursors(journal.as_ref()), &mut cpus)?;
         let outcomes = agent.start_road(plan, &cargo, &mut takers, &mut cpus);
         agent.start_desk(
-            plan,
+            journal,
             Queues { events: events_out, outcomes, news: news_in },
             cargo.incarnation,
         )?;
@@ -259,6 +260,7 @@ impl Agent {
         &mut self,
         plan: &Plan,
         ringer: Ringer,
+        cursors: Cursors,
         cpus: &mut Cpus,
     ) -> Result<Sampling, StartError> {
         let context = Context {
@@ -267,6 +269,7 @@ impl Agent {
             names: self.names.clone(),
             steps: self.steps.clone(),
             readings: self.readings.clone(),
+            cursors,
             gauges: self.gauges.clone(),
             door: self.door.clone(),
         };
@@ -326,14 +329,9 @@ impl Agent {
         }
     }
 
-    fn start_desk(
-        &mut self,
-        plan: &Plan,
-        queues: Queues,
-        incarnation: u64,
-    ) -> Result<(), StartError> {
+    fn open_journal(&mut self, plan: &Plan) -> Option<Journal> {
         let limits = Limits { segment_bytes: (plan.journal_bytes / 2) as u32, ..Limits::default() };
-        let journal = match Journal::open(&plan.state_dir, limits) {
+        match Journal::open(&plan.state_dir, limits) {
             Ok((journal, recovered)) => {
                 let (state, why) = match recovered.trouble {
                     Some(trouble) => (PartState::Failed, trouble.to_string()),
@@ -346,7 +344,15 @@ impl Agent {
                 self.parts.push(PartLine::new("journal", PartState::Failed, error.to_string()));
                 None
             }
-        };
+        }
+    }
+
+    fn start_desk(
+        &mut self,
+        journal: Option<Journal>,
+        queues: Queues,
+        incarnation: u64,
+    ) -> Result<(), StartError> {
         let desk = Desk {
             events: queues.events,
             journal,
@@ -399,6 +405,15 @@ impl Agent {
             source: "agent".to_owned(),
             subject: self.names.node().to_owned(),
             text: text.to_owned(),
+            ..Event::default()
         });
     }
+}
+
+/// Where the samplers stood when an agent last wrote this journal.
+fn cursors(journal: Option<&Journal>) -> Cursors {
+    let of = |entry: &&'static samplers::Entry| {
+        Some((entry.name, journal?.cursor(entry.name)?.to_vec()))
+    };
+    Cursors::new(samplers::ALL.iter().filter_map(of).collect())
 }

@@ -16,6 +16,7 @@ use crate::journal::{Entry, EntryKind, Journal, Sequence};
 use crate::newest::Names;
 use crate::platform::clock;
 use crate::platform::thread::Stop;
+use crate::samplers::Fact;
 use crate::schema::{BatchHead, BatchWriter, Event, Tables};
 
 /// Events that a page or terminal can still show.
@@ -63,7 +64,7 @@ pub(super) type Announce = Box<dyn FnMut(&Bytes) + Send>;
 
 /// The desk's parts.
 pub(super) struct Desk {
-    pub(super) events: Receiver<Event>,
+    pub(super) events: Receiver<Fact>,
     pub(super) journal: Option<Journal>,
     pub(super) names: Names,
     pub(super) incarnation: u64,
@@ -107,10 +108,11 @@ impl State {
     /// Takes what came in; returns whether anything did.
     fn round(&mut self) -> bool {
         let first = self.desk.events.recv_timeout(Duration::from_millis(200)).ok();
-        let mut group: Vec<Event> = first.into_iter().collect();
+        let mut group: Vec<Fact> = first.into_iter().collect();
         group.extend(self.desk.events.try_iter().take(GROUP_MAX - group.len()));
+        let any = !group.is_empty();
         let messages: Vec<(u64, Option<Sequence>, Bytes)> =
-            group.into_iter().map(|event| self.accept(event)).collect();
+            group.into_iter().filter_map(|fact| self.take(fact)).collect();
         self.sync();
         for (id, sequence, bytes) in &messages {
             (self.desk.announce)(bytes);
@@ -118,7 +120,18 @@ impl State {
         }
         self.settle();
         self.retry();
-        !messages.is_empty()
+        any
+    }
+
+    /// An event and its source's cursor become durable in the same sync.
+    fn take(&mut self, Fact { event, cursor }: Fact) -> Option<(u64, Option<Sequence>, Bytes)> {
+        let message = event.map(|event| self.accept(event));
+        if let (Some((name, value)), Some(journal)) = (cursor, &mut self.desk.journal)
+            && let Err(error) = journal.set_cursor(name, &value)
+        {
+            tracing::warn!("where {name} stands is not kept over a restart: {error}");
+        }
+        message
     }
 
     fn accept(&mut self, mut event: Event) -> (u64, Option<Sequence>, Bytes) {
@@ -222,7 +235,7 @@ mod tests {
     fn desk(
         dir: &std::path::Path,
         nats: bool,
-    ) -> (Desk, crossbeam_channel::Sender<Event>, crossbeam_channel::Sender<Outcome>, Sent) {
+    ) -> (Desk, crossbeam_channel::Sender<Fact>, crossbeam_channel::Sender<Outcome>, Sent) {
         let (events_in, events) = crossbeam_channel::bounded(WAITING_MAX);
         let (outcomes_in, outcomes) = crossbeam_channel::bounded(WAITING_MAX);
         let (journal, _) = Journal::open(dir, Limits::default()).expect("a fresh journal");
@@ -247,6 +260,10 @@ mod tests {
         (desk, events_in, outcomes_in, sent)
     }
 
+    fn fact(event: Event) -> Fact {
+        Fact { event: Some(event), cursor: None }
+    }
+
     fn stopped() -> Stop {
         let stop = Stop::default();
         stop.raise();
@@ -258,8 +275,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let event = Event { kind: EventKind::EngineGone, ..Event::default() };
         let (first, events, acks, sent) = desk(dir.path(), true);
-        events.send(event.clone()).unwrap();
-        events.send(event).unwrap();
+        events.send(fact(event.clone())).unwrap();
+        events.send(fact(event)).unwrap();
         acks.send(Outcome { id: 100, kept: false }).unwrap();
         run(first, &stopped());
         assert!(sent.lock().unwrap().starts_with(&[100, 101]));
@@ -284,10 +301,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (one, events, _acks, _sent) = desk(dir.path(), false);
         let recent = one.recent.clone();
-        events.send(Event { text: "hello".into(), ..Event::default() }).unwrap();
+        events.send(fact(Event { text: "hello".into(), ..Event::default() })).unwrap();
         run(one, &stopped());
         assert_eq!(recent.events()[0].text, "hello");
         let (journal, _) = Journal::open(dir.path(), Limits::default()).unwrap();
         assert_eq!(journal.unacknowledged().count(), 0);
+    }
+
+    #[test]
+    fn where_a_sampler_stands_is_kept_with_what_it_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, events, _acks, _sent) = desk(dir.path(), true);
+        let cursor = |at: &[u8]| Some(("kmsg", at.to_vec()));
+        events.send(Fact { event: Some(Event::default()), cursor: cursor(b"7") }).unwrap();
+        events.send(Fact { event: None, cursor: cursor(b"9") }).unwrap();
+        run(one, &stopped());
+        let (journal, _) = Journal::open(dir.path(), Limits::default()).unwrap();
+        assert_eq!(journal.cursor("kmsg"), Some(&b"9"[..]));
+        assert_eq!(journal.unacknowledged().count(), 1);
     }
 }

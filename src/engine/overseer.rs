@@ -70,6 +70,7 @@ fn event(sampler: &Watched, stalled: bool, now_ns: u64) -> Event {
         source: "overseer".to_owned(),
         subject: sampler.name.to_owned(),
         text,
+        ..Event::default()
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     use crate::platform::doorbell::Doorbell;
     use crate::platform::thread;
     use crate::ring::ring;
-    use crate::samplers::{Outlet, OutletParts, Sampler, start};
+    use crate::samplers::{Fact, Outlet, OutletParts, Sampler, start};
     use crossbeam_channel::{Receiver, bounded};
 
     /// A source that does not answer from its third tick on, until released.
@@ -139,7 +140,8 @@ mod tests {
             run(&watched, &Names::new("n"), &events, Box::new(|| {}), &stopped);
         });
         let next_of = |subject: &str| loop {
-            let event: Event = events.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            let fact: Fact = events.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            let event = fact.event.expect("an overseer has no cursor");
             if event.subject == subject {
                 return event;
             }

@@ -8,6 +8,7 @@
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
 pub mod engine_push;
+mod need;
 mod outlet;
 pub mod own;
 pub mod procfs;
@@ -20,7 +21,8 @@ use crate::newest::{Names, ReadingTable, StepTable};
 use crate::platform::thread::Stop;
 use crate::schema::MetricId;
 
-pub use outlet::{EventOutlet, Losses, Outlet, OutletParts};
+pub use need::{Need, NeedState};
+pub use outlet::{EventOutlet, Fact, Losses, Outlet, OutletParts};
 use readings::Opening;
 pub use readings::Readings;
 pub use run::{Progress, start};
@@ -70,6 +72,10 @@ pub struct Entry {
     pub settings: &'static [Setting],
     /// Checks its own settings and opens its source.
     pub open: fn(&Context, &Settings) -> Opened,
+    /// Looks at what it needs without disturbing an agent that runs: files,
+    /// permissions, kernel features. In the order in which a person should
+    /// read them.
+    pub needs: fn(&Context, &Settings) -> Vec<Need>,
 }
 
 /// One setting of a sampler: key, default as TOML, and a sentence.
@@ -125,10 +131,48 @@ pub struct Context {
     pub steps: StepTable,
     /// The newest readings, for those who hand them out.
     pub readings: ReadingTable,
+    /// Where each sampler stood when the agent last ran.
+    pub cursors: Cursors,
     /// Numbers about ourselves.
     pub gauges: own::Gauges,
     /// What the engine door shares with the rest of the process.
     pub door: engine_push::DoorContext,
+}
+
+impl Context {
+    /// For looking without an agent ([`Entry::needs`]): no names, no values.
+    #[must_use]
+    pub fn to_look(host_root: PathBuf, run_dir: PathBuf) -> Self {
+        Self {
+            host_root,
+            run_dir,
+            names: Names::new(""),
+            steps: StepTable::heap(1),
+            readings: ReadingTable::heap(1),
+            cursors: Cursors::default(),
+            gauges: own::Gauges::default(),
+            door: engine_push::DoorContext::default(),
+        }
+    }
+}
+
+/// Where each sampler stood in its source when the agent last ran, as the
+/// journal kept it ([`Outlet::offer`]).
+#[derive(Debug, Clone, Default)]
+pub struct Cursors(Vec<(&'static str, Vec<u8>)>);
+
+impl Cursors {
+    /// Cursors of samplers, by their names.
+    #[must_use]
+    pub fn new(cursors: Vec<(&'static str, Vec<u8>)>) -> Self {
+        Self(cursors)
+    }
+
+    /// The cursor of the sampler with this name.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_slice())
+    }
 }
 
 /// The answer of [`Entry::open`].

@@ -11,7 +11,7 @@ use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::clock;
 use crate::platform::doorbell::Ringer;
 use crate::ring;
-use crate::schema::{Engine, Event, EventKind, MetricId, Reading, Severity, StepCore};
+use crate::schema::{Device, Engine, Event, EventKind, MetricId, Reading, Severity, StepCore};
 
 /// A sampler's way out. Storing a step or a reading allocates nothing once its
 /// rank or device is known, never waits and makes no system call.
@@ -38,10 +38,20 @@ pub struct Losses {
     pub readings_refused: AtomicU64,
 }
 
+/// What reaches the journal as one: a fact, how far its source has been read
+/// with it, or both. A crash keeps both or neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// The fact.
+    pub event: Option<Event>,
+    /// The sampler's name and where it stands.
+    pub cursor: Option<(&'static str, Vec<u8>)>,
+}
+
 /// Where events go: a bounded channel to the journal.
 #[derive(Debug, Clone)]
 pub struct EventOutlet {
-    events: Sender<Event>,
+    events: Sender<Fact>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -67,18 +77,31 @@ pub struct OutletParts {
 impl EventOutlet {
     /// An outlet into `events`; what does not fit is dropped and counted.
     #[must_use]
-    pub fn new(events: Sender<Event>) -> Self {
+    pub fn new(events: Sender<Fact>) -> Self {
         Self { events, dropped: Arc::default() }
     }
 
     /// States a fact. Never waits.
     pub fn state(&self, event: Event) {
-        match self.events.try_send(event) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        if !self.offer(Fact { event: Some(event), cursor: None }) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Hands over a fact that its source keeps until it is taken; says whether
+    /// it was. Never waits, and counts nothing as lost.
+    #[must_use]
+    pub fn offer(&self, fact: Fact) -> bool {
+        match self.events.try_send(fact) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// How many facts find room now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.events.capacity().unwrap_or(usize::MAX).saturating_sub(self.events.len())
     }
 
     /// Events lost since the channel was full.
@@ -156,6 +179,11 @@ impl Outlet {
         self.names.device(kind, name)
     }
 
+    /// Says more about a registered device than its kind and name.
+    pub fn describe(&mut self, device: Device) {
+        self.names.put_device(device);
+    }
+
     /// A device that is gone, with all its readings.
     pub fn forget_device(&mut self, device: u32) {
         self.reading_cells.retain(|(owner, _), _| *owner != device);
@@ -172,18 +200,35 @@ impl Outlet {
         self.names.forget_engine(instance, incarnation);
     }
 
-    /// States a fact.
+    /// States a fact that happens now.
     pub fn event(&mut self, kind: EventKind, severity: Severity, subject: &str, text: String) {
-        self.events.state(Event {
-            id: 0,
-            kind,
-            severity,
-            wall_ns: clock::wall_ns(),
-            monotonic_ns: clock::monotonic_ns(),
-            source: self.source.to_owned(),
-            subject: subject.to_owned(),
-            text,
-        });
+        let (wall_ns, monotonic_ns) = (clock::wall_ns(), clock::monotonic_ns());
+        let subject = subject.to_owned();
+        let event =
+            Event { kind, severity, wall_ns, monotonic_ns, subject, text, ..Event::default() };
+        self.state(event);
+    }
+
+    /// States a fact in this sampler's name.
+    pub fn state(&mut self, event: Event) {
+        self.events.state(Event { source: self.source.to_owned(), ..event });
+    }
+
+    /// Hands over a fact of a source that keeps it until it is taken, together
+    /// with how far the source has been read; says whether it was taken. The
+    /// next [`super::Cursors::of`] this sampler gives that cursor.
+    #[must_use]
+    pub fn offer(&mut self, event: Option<Event>, cursor: Option<Vec<u8>>) -> bool {
+        let source = self.source;
+        let event = event.map(|event| Event { source: source.to_owned(), ..event });
+        self.events.offer(Fact { event, cursor: cursor.map(|value| (source, value)) })
+    }
+
+    /// How many facts find room now. Only ever grows until the next one is
+    /// handed over, unless other samplers speak.
+    #[must_use]
+    pub fn event_room(&self) -> usize {
+        self.events.room()
     }
 
     /// Shows everything put in so far to the drain, and wakes it if it

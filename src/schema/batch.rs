@@ -8,7 +8,10 @@ use bytemuck::{Pod, Zeroable};
 use flatbuffers::VerifierOptions;
 use thiserror::Error;
 
-use super::{Device, Engine, Event, EventKind, Reading, Severity, StepCore, Verdict, wire};
+use super::{
+    Device, Engine, Event, EventKind, LogRecord, Reading, Severity, StepCore, Trust, Verdict,
+    bounded_text, wire,
+};
 
 /// Bytes before the first struct of a hot batch.
 pub const BATCH_HEADER_BYTES: usize = 80;
@@ -203,6 +206,8 @@ impl<'a> BatchView<'a> {
             ranks: engine.ranks(),
             process: engine.process(),
             source: text(engine.source()),
+            container: text(engine.container()),
+            pod: text(engine.pod()),
         })
     }
 
@@ -214,6 +219,8 @@ impl<'a> BatchView<'a> {
             kind: text(device.kind()),
             vendor: text(device.vendor()),
             uuid: text(device.uuid()),
+            container: text(device.container()),
+            pod: text(device.pod()),
         })
     }
 
@@ -227,10 +234,10 @@ impl<'a> BatchView<'a> {
             monotonic_ns: event.monotonic_ns(),
             source: text(event.source()),
             subject: text(event.subject()),
-            text: event
-                .text()
-                .map(|text| text[..text.floor_char_boundary(1024)].to_owned())
-                .unwrap_or_default(),
+            text: event.text().map(|text| bounded_text(text).to_owned()).unwrap_or_default(),
+            log: event.log().map(log_record),
+            code: event.code(),
+            lost: event.lost(),
         })
     }
 
@@ -242,12 +249,21 @@ impl<'a> BatchView<'a> {
             rule: text(verdict.rule()),
             severity: Severity::from_number(verdict.severity().0),
             subject: text(verdict.subject()),
-            text: verdict
-                .text()
-                .map(|text| text[..text.floor_char_boundary(4096)].to_owned())
-                .unwrap_or_default(),
+            text: verdict.text().map(|text| bounded_text(text).to_owned()).unwrap_or_default(),
             wall_ns: verdict.wall_ns(),
         })
+    }
+}
+
+fn log_record(log: wire::LogRecord<'_>) -> LogRecord {
+    LogRecord {
+        facility: log.facility(),
+        level: log.level(),
+        trust: Trust::from_number(log.trust().0),
+        before_start: log.before_start(),
+        sequence: log.sequence(),
+        device: text(log.device()),
+        subsystem: text(log.subsystem()),
     }
 }
 

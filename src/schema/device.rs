@@ -7,10 +7,14 @@ pub struct Device {
     pub index: u32,
     /// What people call it: `cpu0`, `eth0`, `nvme0n1`.
     pub name: String,
-    /// `node`, `cpu`, `interface`, `disk`, `own`, later `gpu` and `npu`.
+    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`, later `gpu` and `npu`.
     pub kind: String,
     /// Who made it; empty where that means nothing.
     pub vendor: String,
     /// A name that survives renumbering; empty where there is none.
     pub uuid: String,
+    /// The full id, of a container; else empty.
+    pub container: String,
+    /// The UID of the container's Kubernetes pod; empty where there is none.
+    pub pod: String,
 }

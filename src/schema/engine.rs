@@ -25,6 +25,11 @@ pub struct Engine {
     pub process: u32,
     /// How it reports: `plugin`, `scrape`, `direct` or `simulated`.
     pub source: String,
+    /// Id of the container that its process runs in; empty where unknown or
+    /// none.
+    pub container: String,
+    /// UID of that container's Kubernetes pod; empty where unknown or none.
+    pub pod: String,
 }
 
 impl Engine {

@@ -64,6 +64,26 @@ pub enum EventKind {
     AgentStopped = 7,
     /// Something from outside was refused for the first time.
     RecordRejected = 8,
+    /// A line of the kernel log ([`Event::log`]).
+    KernelLine = 9,
+    /// Lines of the kernel log were overwritten before they were read.
+    KernelLinesLost = 10,
+    /// A container began.
+    ContainerStarted = 11,
+    /// A container ended.
+    ContainerEnded = 12,
+    /// The kernel killed a process of a container for want of memory.
+    ContainerOomKill = 13,
+    /// A trace event of an NVIDIA GPU's Xid.
+    Xid = 14,
+    /// A trace event of an NVSwitch's SXid.
+    Sxid = 15,
+    /// Trace events were overwritten before they were read.
+    TraceEventsLost = 16,
+    /// A source did not answer within its deadline and was left alone.
+    SourceHangs = 17,
+    /// A source that did not answer does again.
+    SourceAnswers = 18,
 }
 
 impl EventKind {
@@ -79,6 +99,16 @@ impl EventKind {
             6 => Self::AgentStarted,
             7 => Self::AgentStopped,
             8 => Self::RecordRejected,
+            9 => Self::KernelLine,
+            10 => Self::KernelLinesLost,
+            11 => Self::ContainerStarted,
+            12 => Self::ContainerEnded,
+            13 => Self::ContainerOomKill,
+            14 => Self::Xid,
+            15 => Self::Sxid,
+            16 => Self::TraceEventsLost,
+            17 => Self::SourceHangs,
+            18 => Self::SourceAnswers,
             _ => Self::Unknown,
         }
     }
@@ -88,6 +118,69 @@ impl EventKind {
     pub fn name(self) -> &'static str {
         wire::EventKind(self as u16).variant_name().unwrap_or("unknown")
     }
+}
+
+/// How far a line of a log is to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum Trust {
+    /// Nothing is known of its way here.
+    #[default]
+    Unknown = 0,
+    /// From `/dev/kmsg` under facility 0: the kernel's own word, since user
+    /// space never gets that facility, and its gaps are known exactly.
+    Attested = 1,
+    /// From `/dev/kmsg` under another facility, which user space may write.
+    Claimed = 2,
+    /// From `syslog(2)`: what was overwritten in between is unknown.
+    Polled = 3,
+    /// From a file or pipe: as good as whoever wrote it.
+    File = 4,
+}
+
+impl Trust {
+    /// The grade with this number; grades of the future are unknown.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Attested,
+            2 => Self::Claimed,
+            3 => Self::Polled,
+            4 => Self::File,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The grade in one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Attested => "attested",
+            Self::Claimed => "claimed",
+            Self::Polled => "polled",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Where a line of the kernel log came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogRecord {
+    /// The facility of syslog(3); 0 is the kernel.
+    pub facility: u16,
+    /// The level of syslog(3), 0 (emergency) to 7 (debug).
+    pub level: u8,
+    /// How far it is to be trusted.
+    pub trust: Trust,
+    /// Whether it was logged before the agent first looked.
+    pub before_start: bool,
+    /// The kernel's sequence number; 0 where unknown.
+    pub sequence: u64,
+    /// `DEVICE=` of the record, such as `+pci:0000:5c:00.0`; may be empty.
+    pub device: String,
+    /// `SUBSYSTEM=` of the record; may be empty.
+    pub subsystem: String,
 }
 
 /// A discrete fact: something began, ended or was refused.
@@ -107,8 +200,14 @@ pub struct Event {
     pub source: String,
     /// What it is about: an engine, a device, a sampler.
     pub subject: String,
-    /// One sentence for people.
+    /// One sentence for people; of a kernel line, the line.
     pub text: String,
+    /// Where a kernel line came from.
+    pub log: Option<LogRecord>,
+    /// The number that the source gave, an Xid or SXid; 0 where there is none.
+    pub code: u64,
+    /// How many lines or trace events were lost, where that is the fact.
+    pub lost: u64,
 }
 
 /// What a rule concluded.

@@ -3,6 +3,9 @@
 /// The longest name that the wire carries; longer ones are cut at a character.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// Longest text of an event or verdict, bytes; a longer one is cut.
+pub const TEXT_BYTES_MAX: usize = 4096;
+
 /// The 64-bit FNV-1a hash of a name, by which hot structs refer to it.
 ///
 /// FNV is chosen since any language writes it in five lines; it protects
@@ -36,6 +39,12 @@ pub fn subject_token(name: &str) -> String {
 #[must_use]
 pub fn bounded_name(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
+}
+
+/// A text cut to [`TEXT_BYTES_MAX`] at a character's boundary.
+#[must_use]
+pub fn bounded_text(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub enum Unit {
     Bytes,
     /// Seconds.
     Seconds,
+    /// Degrees Celsius.
+    Celsius,
     /// Things: requests, packets, processes.
     Count,
 }
@@ -24,6 +26,7 @@ impl Unit {
             Self::Ratio => "ratio",
             Self::Bytes => "bytes",
             Self::Seconds => "seconds",
+            Self::Celsius => "celsius",
             Self::Count => "count",
         }
     }

@@ -24,8 +24,10 @@ pub use batch::{
 pub use device::Device;
 pub use door::{Door, DoorError, DoorHeader, Greeting, GreetingKind};
 pub use engine::Engine;
-pub use event::{Event, EventKind, Severity, Verdict};
-pub use identity::{NAME_BYTES_MAX, bounded_name, name_hash, subject_token};
+pub use event::{Event, EventKind, LogRecord, Severity, Trust, Verdict};
+pub use identity::{
+    NAME_BYTES_MAX, TEXT_BYTES_MAX, bounded_name, bounded_text, name_hash, subject_token,
+};
 pub use metric::{METRICS, Metric, MetricId, MetricKind, Unit};
 pub use moment::utc_text;
 pub use reading::Reading;

@@ -2,7 +2,7 @@
 
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
-use super::{BatchHead, Device, Engine, Event, Reading, StepCore, Verdict, wire};
+use super::{BatchHead, Device, Engine, Event, LogRecord, Reading, StepCore, Verdict, wire};
 
 /// Builds batches of names, events and verdicts, at their own low rate.
 ///
@@ -112,6 +112,8 @@ fn write_engine<'b>(
         ranks: engine.ranks,
         process: engine.process,
         source: name(builder, &engine.source),
+        container: name(builder, &engine.container),
+        pod: name(builder, &engine.pod),
     };
     wire::Engine::create(builder, &args)
 }
@@ -126,6 +128,8 @@ fn write_device<'b>(
         kind: name(builder, &device.kind),
         vendor: name(builder, &device.vendor),
         uuid: name(builder, &device.uuid),
+        container: name(builder, &device.container),
+        pod: name(builder, &device.pod),
     };
     wire::Device::create(builder, &args)
 }
@@ -134,6 +138,7 @@ fn write_event<'b>(
     builder: &mut FlatBufferBuilder<'b>,
     event: &Event,
 ) -> WIPOffset<wire::Event<'b>> {
+    let log = event.log.as_ref().map(|log| write_log(builder, log));
     let args = wire::EventArgs {
         id: event.id,
         kind: wire::EventKind(event.kind as u16),
@@ -142,9 +147,28 @@ fn write_event<'b>(
         monotonic_ns: event.monotonic_ns,
         source: name(builder, &event.source),
         subject: name(builder, &event.subject),
-        text: Some(builder.create_string(&event.text)),
+        text: Some(builder.create_string(super::bounded_text(&event.text))),
+        log,
+        code: event.code,
+        lost: event.lost,
     };
     wire::Event::create(builder, &args)
+}
+
+fn write_log<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    log: &LogRecord,
+) -> WIPOffset<wire::LogRecord<'b>> {
+    let args = wire::LogRecordArgs {
+        facility: log.facility,
+        level: log.level,
+        trust: wire::Trust(log.trust as u8),
+        before_start: log.before_start,
+        sequence: log.sequence,
+        device: name(builder, &log.device),
+        subsystem: name(builder, &log.subsystem),
+    };
+    wire::LogRecord::create(builder, &args)
 }
 
 fn write_verdict<'b>(
@@ -157,7 +181,7 @@ fn write_verdict<'b>(
         rule: name(builder, &verdict.rule),
         severity: wire::Severity(verdict.severity as u8),
         subject: name(builder, &verdict.subject),
-        text: Some(builder.create_string(&verdict.text)),
+        text: Some(builder.create_string(super::bounded_text(&verdict.text))),
         wall_ns: verdict.wall_ns,
     };
     wire::Verdict::create(builder, &args)

@@ -112,10 +112,10 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Role {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_EVENT_KIND: u16 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_EVENT_KIND: u16 = 8;
+pub const ENUM_MAX_EVENT_KIND: u16 = 18;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_EVENT_KIND: [EventKind; 9] = [
+pub const ENUM_VALUES_EVENT_KIND: [EventKind; 19] = [
   EventKind::unknown,
   EventKind::engine_appeared,
   EventKind::engine_gone,
@@ -125,6 +125,16 @@ pub const ENUM_VALUES_EVENT_KIND: [EventKind; 9] = [
   EventKind::agent_started,
   EventKind::agent_stopped,
   EventKind::record_rejected,
+  EventKind::kernel_line,
+  EventKind::kernel_lines_lost,
+  EventKind::container_started,
+  EventKind::container_ended,
+  EventKind::container_oom_kill,
+  EventKind::xid,
+  EventKind::sxid,
+  EventKind::trace_events_lost,
+  EventKind::source_hangs,
+  EventKind::source_answers,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -141,9 +151,19 @@ impl EventKind {
   pub const agent_started: Self = Self(6);
   pub const agent_stopped: Self = Self(7);
   pub const record_rejected: Self = Self(8);
+  pub const kernel_line: Self = Self(9);
+  pub const kernel_lines_lost: Self = Self(10);
+  pub const container_started: Self = Self(11);
+  pub const container_ended: Self = Self(12);
+  pub const container_oom_kill: Self = Self(13);
+  pub const xid: Self = Self(14);
+  pub const sxid: Self = Self(15);
+  pub const trace_events_lost: Self = Self(16);
+  pub const source_hangs: Self = Self(17);
+  pub const source_answers: Self = Self(18);
 
   pub const ENUM_MIN: u16 = 0;
-  pub const ENUM_MAX: u16 = 8;
+  pub const ENUM_MAX: u16 = 18;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::unknown,
     Self::engine_appeared,
@@ -154,6 +174,16 @@ impl EventKind {
     Self::agent_started,
     Self::agent_stopped,
     Self::record_rejected,
+    Self::kernel_line,
+    Self::kernel_lines_lost,
+    Self::container_started,
+    Self::container_ended,
+    Self::container_oom_kill,
+    Self::xid,
+    Self::sxid,
+    Self::trace_events_lost,
+    Self::source_hangs,
+    Self::source_answers,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -167,6 +197,16 @@ impl EventKind {
       Self::agent_started => Some("agent_started"),
       Self::agent_stopped => Some("agent_stopped"),
       Self::record_rejected => Some("record_rejected"),
+      Self::kernel_line => Some("kernel_line"),
+      Self::kernel_lines_lost => Some("kernel_lines_lost"),
+      Self::container_started => Some("container_started"),
+      Self::container_ended => Some("container_ended"),
+      Self::container_oom_kill => Some("container_oom_kill"),
+      Self::xid => Some("xid"),
+      Self::sxid => Some("sxid"),
+      Self::trace_events_lost => Some("trace_events_lost"),
+      Self::source_hangs => Some("source_hangs"),
+      Self::source_answers => Some("source_answers"),
       _ => None,
     }
   }
@@ -221,6 +261,102 @@ impl<'a> ::flatbuffers::Verifiable for EventKind {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for EventKind {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_TRUST: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_TRUST: u8 = 4;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_TRUST: [Trust; 5] = [
+  Trust::unknown,
+  Trust::attested,
+  Trust::claimed,
+  Trust::polled,
+  Trust::file,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Trust(pub u8);
+#[allow(non_upper_case_globals)]
+impl Trust {
+  pub const unknown: Self = Self(0);
+  pub const attested: Self = Self(1);
+  pub const claimed: Self = Self(2);
+  pub const polled: Self = Self(3);
+  pub const file: Self = Self(4);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 4;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::attested,
+    Self::claimed,
+    Self::polled,
+    Self::file,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::attested => Some("attested"),
+      Self::claimed => Some("claimed"),
+      Self::polled => Some("polled"),
+      Self::file => Some("file"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for Trust {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for Trust {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for Trust {
+    type Output = Trust;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for Trust {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Trust {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Trust {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_SEVERITY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -2274,6 +2410,8 @@ impl<'a> Engine<'a> {
   pub const VT_RANKS: ::flatbuffers::VOffsetT = 18;
   pub const VT_PROCESS: ::flatbuffers::VOffsetT = 20;
   pub const VT_SOURCE: ::flatbuffers::VOffsetT = 22;
+  pub const VT_CONTAINER: ::flatbuffers::VOffsetT = 24;
+  pub const VT_POD: ::flatbuffers::VOffsetT = 26;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2288,6 +2426,8 @@ impl<'a> Engine<'a> {
     builder.add_model_hash(args.model_hash);
     builder.add_incarnation(args.incarnation);
     builder.add_instance(args.instance);
+    if let Some(x) = args.pod { builder.add_pod(x); }
+    if let Some(x) = args.container { builder.add_container(x); }
     if let Some(x) = args.source { builder.add_source(x); }
     builder.add_process(args.process);
     if let Some(x) = args.engine { builder.add_engine(x); }
@@ -2369,6 +2509,20 @@ impl<'a> Engine<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Engine::VT_SOURCE, None)}
   }
+  #[inline]
+  pub fn container(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Engine::VT_CONTAINER, None)}
+  }
+  #[inline]
+  pub fn pod(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Engine::VT_POD, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Engine<'_> {
@@ -2387,6 +2541,8 @@ impl ::flatbuffers::Verifiable for Engine<'_> {
      .visit_field::<u16>("ranks", Self::VT_RANKS, false)?
      .visit_field::<u32>("process", Self::VT_PROCESS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("source", Self::VT_SOURCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("container", Self::VT_CONTAINER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("pod", Self::VT_POD, false)?
      .finish();
     Ok(())
   }
@@ -2402,6 +2558,8 @@ pub struct EngineArgs<'a> {
     pub ranks: u16,
     pub process: u32,
     pub source: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub container: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub pod: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for EngineArgs<'a> {
   #[inline]
@@ -2417,6 +2575,8 @@ impl<'a> Default for EngineArgs<'a> {
       ranks: 0,
       process: 0,
       source: None,
+      container: None,
+      pod: None,
     }
   }
 }
@@ -2467,6 +2627,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EngineBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Engine::VT_SOURCE, source);
   }
   #[inline]
+  pub fn add_container(&mut self, container: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Engine::VT_CONTAINER, container);
+  }
+  #[inline]
+  pub fn add_pod(&mut self, pod: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Engine::VT_POD, pod);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EngineBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     EngineBuilder {
@@ -2494,6 +2662,8 @@ impl ::core::fmt::Debug for Engine<'_> {
       ds.field("ranks", &self.ranks());
       ds.field("process", &self.process());
       ds.field("source", &self.source());
+      ds.field("container", &self.container());
+      ds.field("pod", &self.pod());
       ds.finish()
   }
 }
@@ -2518,6 +2688,8 @@ impl<'a> Device<'a> {
   pub const VT_KIND: ::flatbuffers::VOffsetT = 8;
   pub const VT_VENDOR: ::flatbuffers::VOffsetT = 10;
   pub const VT_UUID: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CONTAINER: ::flatbuffers::VOffsetT = 14;
+  pub const VT_POD: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2529,6 +2701,8 @@ impl<'a> Device<'a> {
     args: &'args DeviceArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Device<'bldr>> {
     let mut builder = DeviceBuilder::new(_fbb);
+    if let Some(x) = args.pod { builder.add_pod(x); }
+    if let Some(x) = args.container { builder.add_container(x); }
     if let Some(x) = args.uuid { builder.add_uuid(x); }
     if let Some(x) = args.vendor { builder.add_vendor(x); }
     if let Some(x) = args.kind { builder.add_kind(x); }
@@ -2573,6 +2747,20 @@ impl<'a> Device<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Device::VT_UUID, None)}
   }
+  #[inline]
+  pub fn container(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Device::VT_CONTAINER, None)}
+  }
+  #[inline]
+  pub fn pod(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Device::VT_POD, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Device<'_> {
@@ -2586,6 +2774,8 @@ impl ::flatbuffers::Verifiable for Device<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("kind", Self::VT_KIND, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("vendor", Self::VT_VENDOR, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("uuid", Self::VT_UUID, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("container", Self::VT_CONTAINER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("pod", Self::VT_POD, false)?
      .finish();
     Ok(())
   }
@@ -2596,6 +2786,8 @@ pub struct DeviceArgs<'a> {
     pub kind: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub vendor: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub uuid: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub container: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub pod: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for DeviceArgs<'a> {
   #[inline]
@@ -2606,6 +2798,8 @@ impl<'a> Default for DeviceArgs<'a> {
       kind: None,
       vendor: None,
       uuid: None,
+      container: None,
+      pod: None,
     }
   }
 }
@@ -2636,6 +2830,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeviceBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Device::VT_UUID, uuid);
   }
   #[inline]
+  pub fn add_container(&mut self, container: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Device::VT_CONTAINER, container);
+  }
+  #[inline]
+  pub fn add_pod(&mut self, pod: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Device::VT_POD, pod);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeviceBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     DeviceBuilder {
@@ -2658,6 +2860,206 @@ impl ::core::fmt::Debug for Device<'_> {
       ds.field("kind", &self.kind());
       ds.field("vendor", &self.vendor());
       ds.field("uuid", &self.uuid());
+      ds.field("container", &self.container());
+      ds.field("pod", &self.pod());
+      ds.finish()
+  }
+}
+pub enum LogRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LogRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LogRecord<'a> {
+  type Inner = LogRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LogRecord<'a> {
+  pub const VT_FACILITY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_LEVEL: ::flatbuffers::VOffsetT = 6;
+  pub const VT_TRUST: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BEFORE_START: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SEQUENCE: ::flatbuffers::VOffsetT = 12;
+  pub const VT_DEVICE: ::flatbuffers::VOffsetT = 14;
+  pub const VT_SUBSYSTEM: ::flatbuffers::VOffsetT = 16;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LogRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LogRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<LogRecord<'bldr>> {
+    let mut builder = LogRecordBuilder::new(_fbb);
+    builder.add_sequence(args.sequence);
+    if let Some(x) = args.subsystem { builder.add_subsystem(x); }
+    if let Some(x) = args.device { builder.add_device(x); }
+    builder.add_facility(args.facility);
+    builder.add_before_start(args.before_start);
+    builder.add_trust(args.trust);
+    builder.add_level(args.level);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn facility(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(LogRecord::VT_FACILITY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn level(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(LogRecord::VT_LEVEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn trust(&self) -> Trust {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Trust>(LogRecord::VT_TRUST, Some(Trust::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn before_start(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(LogRecord::VT_BEFORE_START, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn sequence(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LogRecord::VT_SEQUENCE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn device(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(LogRecord::VT_DEVICE, None)}
+  }
+  #[inline]
+  pub fn subsystem(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(LogRecord::VT_SUBSYSTEM, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LogRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u16>("facility", Self::VT_FACILITY, false)?
+     .visit_field::<u8>("level", Self::VT_LEVEL, false)?
+     .visit_field::<Trust>("trust", Self::VT_TRUST, false)?
+     .visit_field::<bool>("before_start", Self::VT_BEFORE_START, false)?
+     .visit_field::<u64>("sequence", Self::VT_SEQUENCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subsystem", Self::VT_SUBSYSTEM, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LogRecordArgs<'a> {
+    pub facility: u16,
+    pub level: u8,
+    pub trust: Trust,
+    pub before_start: bool,
+    pub sequence: u64,
+    pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub subsystem: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for LogRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    LogRecordArgs {
+      facility: 0,
+      level: 0,
+      trust: Trust::unknown,
+      before_start: false,
+      sequence: 0,
+      device: None,
+      subsystem: None,
+    }
+  }
+}
+
+pub struct LogRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LogRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_facility(&mut self, facility: u16) {
+    self.fbb_.push_slot::<u16>(LogRecord::VT_FACILITY, facility, 0);
+  }
+  #[inline]
+  pub fn add_level(&mut self, level: u8) {
+    self.fbb_.push_slot::<u8>(LogRecord::VT_LEVEL, level, 0);
+  }
+  #[inline]
+  pub fn add_trust(&mut self, trust: Trust) {
+    self.fbb_.push_slot::<Trust>(LogRecord::VT_TRUST, trust, Trust::unknown);
+  }
+  #[inline]
+  pub fn add_before_start(&mut self, before_start: bool) {
+    self.fbb_.push_slot::<bool>(LogRecord::VT_BEFORE_START, before_start, false);
+  }
+  #[inline]
+  pub fn add_sequence(&mut self, sequence: u64) {
+    self.fbb_.push_slot::<u64>(LogRecord::VT_SEQUENCE, sequence, 0);
+  }
+  #[inline]
+  pub fn add_device(&mut self, device: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LogRecord::VT_DEVICE, device);
+  }
+  #[inline]
+  pub fn add_subsystem(&mut self, subsystem: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LogRecord::VT_SUBSYSTEM, subsystem);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LogRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LogRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LogRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LogRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LogRecord");
+      ds.field("facility", &self.facility());
+      ds.field("level", &self.level());
+      ds.field("trust", &self.trust());
+      ds.field("before_start", &self.before_start());
+      ds.field("sequence", &self.sequence());
+      ds.field("device", &self.device());
+      ds.field("subsystem", &self.subsystem());
       ds.finish()
   }
 }
@@ -2685,6 +3087,9 @@ impl<'a> Event<'a> {
   pub const VT_SOURCE: ::flatbuffers::VOffsetT = 14;
   pub const VT_SUBJECT: ::flatbuffers::VOffsetT = 16;
   pub const VT_TEXT: ::flatbuffers::VOffsetT = 18;
+  pub const VT_LOG: ::flatbuffers::VOffsetT = 20;
+  pub const VT_CODE: ::flatbuffers::VOffsetT = 22;
+  pub const VT_LOST: ::flatbuffers::VOffsetT = 24;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2696,9 +3101,12 @@ impl<'a> Event<'a> {
     args: &'args EventArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Event<'bldr>> {
     let mut builder = EventBuilder::new(_fbb);
+    builder.add_lost(args.lost);
+    builder.add_code(args.code);
     builder.add_monotonic_ns(args.monotonic_ns);
     builder.add_wall_ns(args.wall_ns);
     builder.add_id(args.id);
+    if let Some(x) = args.log { builder.add_log(x); }
     if let Some(x) = args.text { builder.add_text(x); }
     if let Some(x) = args.subject { builder.add_subject(x); }
     if let Some(x) = args.source { builder.add_source(x); }
@@ -2764,6 +3172,27 @@ impl<'a> Event<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Event::VT_TEXT, None)}
   }
+  #[inline]
+  pub fn log(&self) -> Option<LogRecord<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<LogRecord>>(Event::VT_LOG, None)}
+  }
+  #[inline]
+  pub fn code(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Event::VT_CODE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn lost(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Event::VT_LOST, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Event<'_> {
@@ -2780,6 +3209,9 @@ impl ::flatbuffers::Verifiable for Event<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("source", Self::VT_SOURCE, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subject", Self::VT_SUBJECT, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<LogRecord>>("log", Self::VT_LOG, false)?
+     .visit_field::<u64>("code", Self::VT_CODE, false)?
+     .visit_field::<u64>("lost", Self::VT_LOST, false)?
      .finish();
     Ok(())
   }
@@ -2793,6 +3225,9 @@ pub struct EventArgs<'a> {
     pub source: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub subject: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub log: Option<::flatbuffers::WIPOffset<LogRecord<'a>>>,
+    pub code: u64,
+    pub lost: u64,
 }
 impl<'a> Default for EventArgs<'a> {
   #[inline]
@@ -2806,6 +3241,9 @@ impl<'a> Default for EventArgs<'a> {
       source: None,
       subject: None,
       text: None,
+      log: None,
+      code: 0,
+      lost: 0,
     }
   }
 }
@@ -2848,6 +3286,18 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EventBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Event::VT_TEXT, text);
   }
   #[inline]
+  pub fn add_log(&mut self, log: ::flatbuffers::WIPOffset<LogRecord<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<LogRecord>>(Event::VT_LOG, log);
+  }
+  #[inline]
+  pub fn add_code(&mut self, code: u64) {
+    self.fbb_.push_slot::<u64>(Event::VT_CODE, code, 0);
+  }
+  #[inline]
+  pub fn add_lost(&mut self, lost: u64) {
+    self.fbb_.push_slot::<u64>(Event::VT_LOST, lost, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EventBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     EventBuilder {
@@ -2873,6 +3323,9 @@ impl ::core::fmt::Debug for Event<'_> {
       ds.field("source", &self.source());
       ds.field("subject", &self.subject());
       ds.field("text", &self.text());
+      ds.field("log", &self.log());
+      ds.field("code", &self.code());
+      ds.field("lost", &self.lost());
       ds.finish()
   }
 }

@@ -16,7 +16,7 @@ use eagle_eye::ring;
 use eagle_eye::samplers::engine_push::{self, DoorContext, DoorCounts};
 use eagle_eye::samplers::own::Gauges;
 use eagle_eye::samplers::{
-    Context, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
+    Context, Cursors, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
 };
 use eagle_eye::schema::{BatchHead, BatchWriter, StepCore, Tables, name_hash};
 use eagle_eye::transports::Outgoing;
@@ -157,6 +157,7 @@ impl Road {
             names: Names::new(NODE),
             steps: steps.clone(),
             readings: ReadingTable::shared(64).expect("memory"),
+            cursors: Cursors::default(),
             gauges: Gauges::default(),
             door: door.clone(),
         };

@@ -21,7 +21,7 @@ mod signs;
 mod slots;
 mod views;
 
-use super::{Context, Entry, Opened, Settings};
+use super::{Context, Entry, Need, Opened, Settings};
 
 pub use counts::{DoorContext, DoorCounts};
 pub use ranks::{RANKS_MAX, Rank, Ranks, Refused};
@@ -38,10 +38,44 @@ pub static ENTRY: Entry = Entry {
     metrics: &[],
     settings: settings::SETTINGS,
     open,
+    needs,
 };
 
 /// The socket's name in the run directory.
 pub const SOCKET_NAME: &str = "agent.sock";
+
+/// Connects as an engine would and greets nobody: an agent that runs is not
+/// disturbed by it.
+fn needs(context: &Context, settings: &Settings) -> Vec<Need> {
+    let path = context.run_dir.join(SOCKET_NAME);
+    let what = path.display().to_string();
+    if let Err(sentence) = settings::Plan::from_settings(settings) {
+        return vec![Need::trouble(what, sentence, "correct the setting")];
+    }
+    vec![match std::os::unix::net::UnixStream::connect(&path) {
+        // A socket of whole messages is there, and a stream does not fit it.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::PROTOTYPE.raw_os_error()) => {
+            Need::fine(what, "an agent answers there")
+        }
+        Ok(_) => Need::trouble(
+            what,
+            "something that is no agent listens there",
+            "stop it, or choose another run_dir",
+        ),
+        Err(error) => match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Need::trouble(
+                what,
+                format!("this user may not call there: {error}"),
+                "add the user to the group of samplers.engine_push.socket_group",
+            ),
+            _ => Need::limited(
+                what,
+                format!("no agent answers there: {error}"),
+                "start one with `eagle-eye run`",
+            ),
+        },
+    }]
+}
 
 fn open(context: &Context, settings: &Settings) -> Opened {
     let plan = match settings::Plan::from_settings(settings) {

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{RawDir, SeekFrom};
 
+use crate::newest::Names;
 use crate::schema::MetricId;
 
 use super::Opening;
 use super::procfs::{Absence, BUFFER_BYTES, KeptFile, Shape, TickReport, Window};
-use super::{Context, Entry, Opened, Outlet, Readings, Sampler, Settings};
+use super::{Context, Entry, Need, Opened, Outlet, Readings, Sampler, Settings};
 
 mod gauges;
 pub mod process;
@@ -60,6 +61,7 @@ pub static ENTRY: Entry = Entry {
     ],
     settings: &[],
     open,
+    needs,
 };
 
 struct Ready {
@@ -72,6 +74,15 @@ fn open(context: &Context, _settings: &Settings) -> Opened {
         Ok(own) => Opened::Ready(Box::new(Ready { own, gauges: context.gauges.clone() })),
         Err(error) => Opened::NotHere(error.to_string()),
     }
+}
+
+fn needs(_: &Context, _: &Settings) -> Vec<Need> {
+    vec![match Own::open_at(Path::new("/proc/self"), &mut Opening(&Names::new(""))) {
+        Ok(_) => Need::fine("/proc/self", "can be read"),
+        Err(error) => {
+            Need::trouble("/proc/self", error.to_string(), "mount /proc in this container")
+        }
+    }]
 }
 
 impl Sampler for Ready {

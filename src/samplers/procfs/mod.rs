@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use crate::samplers::Opening;
-use crate::samplers::{Context, Entry, Opened, Outlet, Readings, Sampler, Setting, Settings};
+use crate::samplers::{Context, Entry, Need, Opened, Outlet, Readings, Sampler, Setting, Settings};
 use crate::schema::MetricId;
 
 mod bytes;
@@ -73,6 +73,7 @@ pub static ENTRY: Entry = Entry {
         },
     }],
     open,
+    needs,
 };
 
 const METRICS: &[MetricId] = &[
@@ -130,6 +131,27 @@ fn open(context: &Context, settings: &Settings) -> Opened {
         }
         Err(error) => Opened::NotHere(error.to_string()),
     }
+}
+
+fn needs(context: &Context, _: &Settings) -> Vec<Need> {
+    let proc = context.host_root.join("proc");
+    let found = |name: &str| {
+        let path = proc.join(name);
+        match std::fs::File::open(&path) {
+            Ok(_) => Need::fine(path.display().to_string(), "can be read"),
+            Err(error) if name.starts_with("pressure") => Need::limited(
+                path.display().to_string(),
+                format!("cannot be read: {error}"),
+                "boot with psi=1, or a kernel built with CONFIG_PSI, for pressure readings",
+            ),
+            Err(error) => Need::trouble(
+                path.display().to_string(),
+                format!("cannot be read: {error}"),
+                "mount the node's /proc there, or set host_root to where it is mounted",
+            ),
+        }
+    };
+    ["stat", "meminfo", "vmstat", "loadavg", "diskstats", "pressure/cpu"].map(found).into()
 }
 
 struct Ready(Procfs);

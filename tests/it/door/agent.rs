@@ -19,7 +19,7 @@ use eagle_eye::ring;
 use eagle_eye::samplers::engine_push::{self, DoorContext, DoorCounts};
 use eagle_eye::samplers::own::Gauges;
 use eagle_eye::samplers::{
-    Context, EventOutlet, Opened, Outlet, OutletParts, Progress, Settings, start,
+    Context, Cursors, EventOutlet, Fact, Opened, Outlet, OutletParts, Progress, Settings, start,
 };
 use eagle_eye::schema::{
     Door, Engine, Event, EventKind, Field, Flag, Greeting, GreetingKind, StepCore,
@@ -40,7 +40,7 @@ pub(super) struct Agent {
     pub(super) context: DoorContext,
     pub(super) news: Sender<Arc<[u8]>>,
     pub(super) ring: ring::Reader<StepCore>,
-    events: Receiver<Event>,
+    events: Receiver<Fact>,
     stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,6 +62,7 @@ impl Agent {
             names: names.clone(),
             steps: steps.clone(),
             readings: readings.clone(),
+            cursors: Cursors::default(),
             gauges: Gauges::default(),
             door: door.clone(),
         };
@@ -133,14 +134,18 @@ impl Agent {
     pub(super) fn event(&self, kind: EventKind, subject: &str) -> Event {
         let mut found = None;
         until(&format!("{} of {subject}", kind.name()), || {
-            found = self.events.try_iter().find(|e| e.kind == kind && e.subject == subject);
+            found = self.events().find(|e| e.kind == kind && e.subject == subject);
             found.is_some()
         });
         found.expect("it was found")
     }
 
+    fn events(&self) -> impl Iterator<Item = Event> {
+        self.events.try_iter().filter_map(|fact| fact.event)
+    }
+
     pub(super) fn no_event(&self, kind: EventKind) {
-        assert!(self.events.try_iter().all(|event| event.kind != kind));
+        assert!(self.events().all(|event| event.kind != kind));
     }
 }
 
