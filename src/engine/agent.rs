@@ -157,9 +157,13 @@ impl Agent {
         if let Some(web) = self.web.take() {
             web.stop(LEAVE);
         }
-        for stage in [Stage::Samplers, Stage::Drain, Stage::Desk] {
+        for stage in [Stage::Samplers, Stage::Drain] {
             self.threads.end(stage);
         }
+        self.threads.stop_of(Stage::Desk).raise();
+        // A full channel keeps the desk awake as well.
+        let _ = self.events.offer(Fact { event: None, cursor: None });
+        self.threads.end(Stage::Desk);
         if let Some(road) = self.road {
             road.stop();
         }

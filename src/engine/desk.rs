@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Select};
 
 use crate::journal::{Entry, EntryKind, Journal, Sequence};
 use crate::newest::Names;
@@ -27,6 +27,10 @@ pub(super) const WAITING_MAX: usize = 4096;
 
 /// Events handed on in one go before the journal is synced.
 const GROUP_MAX: usize = 256;
+
+/// The longest wait between two looks at what was not acknowledged, and at the
+/// stop flag; a leaving agent wakes the desk with a fact that says nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The latest events, for pages and terminals. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -107,9 +111,8 @@ pub(super) fn run(desk: Desk, stop: &Stop) {
 impl State {
     /// Takes what came in; returns whether anything did.
     fn round(&mut self) -> bool {
-        let first = self.desk.events.recv_timeout(Duration::from_millis(200)).ok();
-        let mut group: Vec<Fact> = first.into_iter().collect();
-        group.extend(self.desk.events.try_iter().take(GROUP_MAX - group.len()));
+        self.wait();
+        let group: Vec<Fact> = self.desk.events.try_iter().take(GROUP_MAX).collect();
         let any = !group.is_empty();
         let messages: Vec<(u64, Option<Sequence>, Bytes)> =
             group.into_iter().filter_map(|fact| self.take(fact)).collect();
@@ -121,6 +124,16 @@ impl State {
         self.settle();
         self.retry();
         any
+    }
+
+    /// Waits until there is something to do, or to try again.
+    fn wait(&self) {
+        let mut select = Select::new();
+        select.recv(&self.desk.events);
+        if self.desk.deliver.is_some() {
+            select.recv(&self.desk.outcomes);
+        }
+        let _ = select.ready_timeout(LOOK);
     }
 
     /// An event and its source's cursor become durable in the same sync.

@@ -1,15 +1,20 @@
 //! Sees whether every sampler ticks, and tells when names changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::newest::Names;
 use crate::platform::clock;
+use crate::platform::doorbell::Doorbell;
 use crate::platform::thread::Stop;
 use crate::samplers::{EventOutlet, Progress};
 use crate::schema::{Event, EventKind, Severity};
 
 /// How often it looks: a stall is told within this after two periods.
-const LOOK_NS: u64 = 50 * clock::MILLISECOND_NS;
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Changes of names within this are told as one.
+const TOGETHER_NS: u64 = 20 * clock::MILLISECOND_NS;
 
 /// A sampler that is watched.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub(super) fn run(
 ) {
     let mut stalled = vec![false; samplers.len()];
     let mut version = 0;
+    let bell = Doorbell::for_this_thread();
+    names.ring_on_change(bell.ringer());
     while !stop.is_raised() {
         let now_ns = clock::monotonic_ns();
         for (sampler, was) in samplers.iter().zip(&mut stalled) {
@@ -42,8 +49,9 @@ pub(super) fn run(
         if names.version() != version {
             version = names.version();
             names_changed();
+            stop.sleep_until(now_ns + TOGETHER_NS);
         }
-        stop.sleep_until(now_ns + LOOK_NS);
+        bell.sleep(Some(LOOK), || names.version() != version || stop.is_raised());
     }
 }
 

@@ -59,6 +59,9 @@ impl Road {
         let publisher = NatsPublisher::start(settings.clone(), hooks, cpu)
             .map_err(|error| error.to_string())?;
         let stream = stream(&plan.prefix);
+        // Events can wait for what a dead connection costs; a rested node's
+        // processor is not woken for them.
+        let settings = NatsSettings { ping_interval: 4 * settings.ping_interval, ..settings };
         let durable = NatsDurable::start(settings, stream, durable_hooks(outcomes), None)
             .map_err(|error| error.to_string())?;
         Ok(Self { publisher, durable: Arc::new(durable), cargo, prefix: plan.prefix.clone() })

@@ -3,9 +3,10 @@
 //! Names change rarely, so a lock guards them; nothing on a hot path takes it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::platform::atomic::{AtomicU64, Ordering};
+use crate::platform::doorbell::Ringer;
 use crate::schema::{Device, Engine, bounded_name, name_hash};
 
 /// Most engines on one node; more are refused and counted.
@@ -24,6 +25,8 @@ struct Shared {
     version: AtomicU64,
     refused: AtomicU64,
     lists: Mutex<Lists>,
+    /// Whom to wake when something changes.
+    listener: OnceLock<Ringer>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +45,7 @@ impl Names {
             version: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             lists: Mutex::new(Lists::default()),
+            listener: OnceLock::new(),
         };
         Self(Arc::new(shared))
     }
@@ -62,6 +66,11 @@ impl Names {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// Wakes this one listener at every change; a second one is refused.
+    pub fn ring_on_change(&self, listener: Ringer) -> bool {
+        self.0.listener.set(listener).is_ok()
     }
 
     /// Names refused since the lists were full.
@@ -170,6 +179,9 @@ impl Names {
 
     fn changed(&self) {
         self.0.version.fetch_add(1, Ordering::Release);
+        if let Some(listener) = self.0.listener.get() {
+            listener.ring();
+        }
     }
 }
 

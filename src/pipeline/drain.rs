@@ -165,8 +165,9 @@ impl Drain {
 /// while it sleeps. With a batch open it sleeps until that batch is due, and
 /// nobody pays for a wake: what comes meanwhile travels along.
 pub fn run(mut drain: Drain, bell: &Doorbell, stop: &Stop) {
-    /// How long a sleeper may not look at the stop flag.
-    const LOOK: Duration = Duration::from_millis(200);
+    /// The longest sleep. Who raises the stop flag unparks this thread; a
+    /// wake that is lost nevertheless costs no more than this.
+    const LOOK: Duration = Duration::from_secs(2);
     while !stop.is_raised() {
         match drain.turn(now()) {
             Some(due_ns) => clock::sleep_until(due_ns),

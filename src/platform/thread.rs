@@ -2,41 +2,71 @@
 
 use std::io;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
 
 use super::atomic::{AtomicBool, Ordering};
 use super::clock;
+use super::poll::Bell;
 
-/// Asks threads to end; cheap to look at in every round.
+/// Asks threads to end; cheap to look at in every round, and wakes whoever
+/// sleeps on it.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    raised: AtomicBool,
+    /// Bells to ring when it is raised.
+    bells: Mutex<Vec<Arc<Bell>>>,
+    raising: Condvar,
+}
 
 impl Stop {
     /// Asks.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::Release);
+        // Under the lock, so that nobody looks before and sleeps after.
+        let bells = self.bells();
+        self.0.raised.store(true, Ordering::Release);
+        self.0.raising.notify_all();
+        bells.iter().for_each(|bell| bell.ring());
     }
 
     /// Whether somebody asked.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.raised.load(Ordering::Acquire)
     }
 
-    /// Sleeps until `CLOCK_MONOTONIC` reaches `due_ns`, looking at this flag
-    /// at least five times a second, so that slow rounds still end soon.
+    /// Rings `bell` when somebody asks, for a thread that waits on descriptors.
+    pub fn ring(&self, bell: Arc<Bell>) {
+        let mut bells = self.bells();
+        if self.is_raised() {
+            bell.ring();
+        }
+        bells.push(bell);
+    }
+
+    /// Sleeps until `CLOCK_MONOTONIC` reaches `due_ns`, or until somebody
+    /// asks.
     pub fn sleep_until(&self, due_ns: u64) {
-        const LOOK_NS: u64 = clock::SECOND_NS / 5;
-        loop {
-            let now_ns = clock::monotonic_ns();
-            if now_ns >= due_ns || self.is_raised() {
+        let mut bells = self.bells();
+        while !self.is_raised() {
+            let left_ns = due_ns.saturating_sub(clock::monotonic_ns());
+            if left_ns == 0 {
                 return;
             }
-            clock::sleep_until(due_ns.min(now_ns + LOOK_NS));
+            let left = Duration::from_nanos(left_ns);
+            let woken = self.0.raising.wait_timeout(bells, left);
+            bells = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    fn bells(&self) -> MutexGuard<'_, Vec<Arc<Bell>>> {
+        self.0.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

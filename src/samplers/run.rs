@@ -104,8 +104,10 @@ pub fn start(
     thread::spawn(&format!("ee-{name}"), cpu, move || run(sampler, outlet, &progress, &stop))
 }
 
-/// Ticks until asked to stop. Deadlines are absolute, so that a late tick does
-/// not push the next one; ticks that were missed are left out, not made up.
+/// Ticks until asked to stop. Deadlines are the multiples of the period on the
+/// monotonic clock: a late tick does not push the next one, ticks that were
+/// missed are left out, and samplers of one period tick together, so that what
+/// they say travels together.
 fn run(mut sampler: Box<dyn Sampler>, mut outlet: Outlet, progress: &Progress, stop: &Stop) {
     let period_ns = progress.period_ns();
     let mut due_ns = clock::monotonic_ns();
@@ -116,18 +118,29 @@ fn run(mut sampler: Box<dyn Sampler>, mut outlet: Outlet, progress: &Progress, s
         outlet.publish();
         let now_ns = clock::monotonic_ns();
         progress.end(now_ns, due_ns);
-        while due_ns <= now_ns {
-            due_ns += period_ns;
-        }
+        due_ns = next_multiple(period_ns, now_ns);
         if sampler.wait(due_ns, stop) == Woken::Early {
             due_ns = clock::monotonic_ns();
         }
     }
 }
 
+/// The first multiple of the period that is later than now.
+fn next_multiple(period_ns: u64, now_ns: u64) -> u64 {
+    let period_ns = period_ns.max(1);
+    (now_ns / period_ns + 1).saturating_mul(period_ns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samplers_of_one_period_are_due_together() {
+        for (now_ns, due_ns) in [(0, 100), (99, 100), (100, 200), (101, 200), (950, 1000)] {
+            assert_eq!(next_multiple(100, now_ns), due_ns);
+        }
+    }
 
     #[test]
     fn a_sampler_is_stalled_after_two_periods_without_a_finished_tick() {

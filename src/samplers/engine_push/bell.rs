@@ -2,8 +2,8 @@
 //!
 //! The agent raises `sleeping`, looks once more, and only then waits. A writer
 //! finishes its slot, then looks at `sleeping`. A writer that can't put a fence
-//! between the two (Python) may look too early; for that, the agent looks
-//! again after a nap, and its wait has a limit.
+//! between the two (Python) may look too early; for that, the agent keeps
+//! looking for a moment before it waits, and its wait has a limit.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

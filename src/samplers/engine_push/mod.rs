@@ -2,10 +2,11 @@
 //! readers are handed the newest values.
 //!
 //! One thread owns the socket, every connection, every mapped door and the
-//! bell. While steps flow it looks at each door's head about ten thousand
-//! times a second, which costs one load per idle door; after a quiet spell it
-//! says that it sleeps and waits on descriptors, and an engine's next step
-//! rings.
+//! bell. While steps come thick it looks at each door's head a few thousand
+//! times a second, which costs one load per idle door. Where they come less
+//! often than every second look, and after a quiet spell, it says that it
+//! sleeps and waits on descriptors, and an engine's next step rings: that
+//! costs both sides less than looking in vain.
 //!
 //! Nothing that an engine says is believed before it was copied out and
 //! checked, nothing that it does delays another by more than a bounded round,
@@ -33,7 +34,7 @@ pub static ENTRY: Entry = Entry {
     name: "engine_push",
     summary: "Takes steps from engines that push them, and hands the newest values to local readers.",
     source: "the Unix socket agent.sock in the run directory, and memory that engines pass over it",
-    period_ms: 100,
+    period_ms: 250,
     steps: true,
     metrics: &[],
     settings: settings::SETTINGS,

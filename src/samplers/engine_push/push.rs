@@ -18,16 +18,23 @@ use super::views::Views;
 
 /// How often sockets, heartbeats and names are looked at, and the longest
 /// sleep while anyone is connected: it finds writers that cannot ring.
-const CONTROL_NS: u64 = 10 * MILLISECOND_NS;
+const CONTROL_NS: u64 = 25 * MILLISECOND_NS;
 
 /// How soon sockets are looked at again while something happens there: a flood
 /// of callers costs no more than this lets it, and steps are read meanwhile.
 const CONTROL_BUSY_NS: u64 = MILLISECOND_NS;
 
-/// A nap with the flag raised, before the sleep. A writer that stores its step
-/// and looks at the flag without a fence between may have looked too early; a
-/// processor's store buffer drains in far less than this.
-const NAP_NS: u64 = MILLISECOND_NS;
+/// How long doors are looked at with the flag raised, before the sleep. A
+/// writer that stores its step and looks at the flag without a fence between
+/// may have looked too early; a processor's store buffer drains within this,
+/// and a timer that short would cost more than looking does.
+const WATCHFUL_NS: u64 = 1500;
+
+/// Pause after a wait that the kernel refused.
+const REFUSED_NS: u64 = MILLISECOND_NS;
+
+/// Share of the newest gap between steps in their mean.
+const GAP_WEIGHT: u64 = 8;
 
 /// Callers accepted in one round, so that a flood delays no step for longer.
 const ACCEPTS_MAX: usize = 64;
@@ -76,6 +83,8 @@ pub(super) struct EnginePush {
     control_ns: u64,
     /// When the last step came.
     flowed_ns: u64,
+    /// Mean time between reads that found steps, the latest counting most.
+    gap_ns: u64,
     /// Until when sockets are left alone, and so not slept on.
     calm_ns: u64,
     nap_ns: u64,
@@ -129,6 +138,7 @@ impl EnginePush {
             id_next: FIRST_ID,
             control_ns: 0,
             flowed_ns: 0,
+            gap_ns: u64::MAX,
             calm_ns: 0,
             nap_ns: 0,
             accept_ns: 0,
@@ -165,7 +175,7 @@ impl EnginePush {
     fn look_at_descriptors(&mut self, limit_ns: u64) {
         if self.watch.wait(limit_ns, &mut self.ready).is_err() {
             // Only a broken kernel says no; then we poll.
-            clock::sleep_until(clock::monotonic_ns() + limit_ns.min(NAP_NS));
+            clock::sleep_until(clock::monotonic_ns() + limit_ns.min(REFUSED_NS));
         }
     }
 
@@ -339,15 +349,42 @@ impl EnginePush {
         self.engines.moved() || clock::monotonic_ns() >= self.control_ns
     }
 
+    /// Notes that a read found steps.
+    fn flowed(&mut self, now_ns: u64) {
+        // A pause longer than the quiet spell says nothing of the flow after.
+        let gap_ns = now_ns.saturating_sub(self.flowed_ns).min(self.plan.quiet_ns);
+        let mean_ns = self.gap_ns.min(self.plan.quiet_ns);
+        self.gap_ns = mean_ns - mean_ns / GAP_WEIGHT + gap_ns / GAP_WEIGHT;
+        self.flowed_ns = now_ns;
+    }
+
+    /// Whether looking every now and then costs less than being rung for each
+    /// step: a nap takes about as long as a ring, on both sides.
+    fn flows(&self, now_ns: u64) -> bool {
+        let quiet = now_ns.saturating_sub(self.flowed_ns) >= self.plan.quiet_ns;
+        !quiet && self.gap_ns < 2 * self.plan.poll_ns
+    }
+
+    /// Whether a step comes while we look.
+    fn moves_within(&self, limit_ns: u64) -> bool {
+        let until_ns = clock::monotonic_ns() + limit_ns;
+        loop {
+            if self.engines.moved() {
+                return true;
+            }
+            if clock::monotonic_ns() >= until_ns {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
     /// Sleeps until rung, called, or due. Returns whether there is something
     /// to do.
     fn sleep(&mut self, now_ns: u64, due_ns: u64) -> bool {
         add(&self.counts.sleeps, 1);
         self.bell.raise();
-        if !self.engines.moved() {
-            self.look_at_descriptors(NAP_NS);
-        }
-        if self.ready.is_empty() && !self.engines.moved() {
+        if !self.moves_within(WATCHFUL_NS) {
             let anyone = self.engines.len() + self.views.len() > 0;
             let until_ns = if anyone { due_ns.min(self.control_ns) } else { due_ns };
             self.look_at_descriptors(until_ns.saturating_sub(now_ns));
@@ -366,7 +403,7 @@ impl EnginePush {
 impl Sampler for EnginePush {
     fn tick(&mut self, now_ns: u64, outlet: &mut Outlet) {
         if self.engines.read(outlet) {
-            self.flowed_ns = now_ns;
+            self.flowed(now_ns);
         }
         if !self.ready.is_empty() || now_ns >= self.control_ns {
             self.control(now_ns, outlet);
@@ -379,9 +416,7 @@ impl Sampler for EnginePush {
             if now_ns >= due_ns || stop.is_raised() {
                 return Woken::Due;
             }
-            let quiet = now_ns.saturating_sub(self.flowed_ns) >= self.plan.quiet_ns;
-            let flows = !quiet || now_ns < self.calm_ns;
-            let work = match flows {
+            let work = match self.flows(now_ns) || now_ns < self.calm_ns {
                 true => self.nap(now_ns, due_ns),
                 false => self.sleep(now_ns, due_ns),
             };

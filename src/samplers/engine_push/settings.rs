@@ -62,7 +62,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "poll_us",
         default: "500",
-        help: "Pause between two looks at the doors while steps flow, in microseconds; from 20 to 10000. With 8 engines at 50 Hz, 500 costs 3 % of a processor and 100 costs 16 %, for 0.13 ms less to a router (benches/README.md).",
+        help: "Pause between two looks at the doors while steps flow, in microseconds; from 20 to 10000. Steps that come less often than every second look ring for the agent instead (benches/README.md).",
         check: |text| number(text, 20, 10_000).map(drop),
     },
     Setting {

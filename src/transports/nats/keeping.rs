@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::durable::{DurableHooks, Entry, Kept, Shared};
 use super::refusal::{Said, said};
-use super::session::{Departure, LOOK_AGAIN, Session};
+use super::session::{Departure, Session};
 use super::stream::{self, Found, StreamSettings};
 use super::traffic::{End, Traffic};
 use crate::platform::atomic::Ordering;
@@ -30,6 +30,9 @@ const IN_FLIGHT_MAX: usize = 64;
 
 /// How long one acknowledgement, or one question about the stream, may take.
 const ACK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest rest between two looks at a connection on which nothing happens.
+const REST: Duration = Duration::from_secs(1);
 
 /// A cluster without a leader is asked again after so long.
 const STREAM_RETRY: Duration = Duration::from_millis(500);
@@ -149,7 +152,7 @@ impl Keeping {
         ids: &mut Vec<String>,
     ) -> End {
         let mut departure = Departure::default();
-        let mut tick = interval(LOOK_AGAIN);
+        let mut tick = interval(REST);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if session.is_lost() {
