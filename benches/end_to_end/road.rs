@@ -2,6 +2,7 @@
 
 use eagle_eye::engine::{MeasurePlan, Measured, end_to_end};
 use eagle_eye::platform::thread::Stop;
+use eagle_eye::web::LossCount;
 
 use super::processes::Server;
 use super::{Arguments, CONTRACT_NS, quantile, time};
@@ -84,8 +85,11 @@ fn show(engines: u32, measured: &Measured, short: bool) {
         late => format!("; {late} left out, since this machine could not simulate that fast"),
     };
     let mut why = String::new();
-    for (reason, count) in &measured.reasons {
-        why.push_str(&format!("{}{reason} {count}", if why.is_empty() { " (" } else { ", " }));
+    for LossCount { place, reason, count } in &measured.reasons {
+        why.push_str(&format!(
+            "{}{place}: {reason} {count}",
+            if why.is_empty() { " (" } else { ", " }
+        ));
     }
     if !why.is_empty() {
         why.push(')');

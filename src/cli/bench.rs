@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{TROUBLE, USAGE, say, shared, signals};
 use crate::engine::{MeasurePlan, Measured, end_to_end};
+use crate::web::LossCount;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -94,8 +95,8 @@ fn table(plan: &MeasurePlan, measured: &Measured) -> String {
         "\n{} steps written, {} received in {} messages, {} lost and counted, {} uncounted",
         measured.written, measured.received, measured.messages, measured.lost, measured.uncounted,
     );
-    for (reason, count) in &measured.reasons {
-        let _ = write!(text, "\nthe agent counted {count} records: {reason}");
+    for LossCount { place, reason, count } in &measured.reasons {
+        let _ = write!(text, "\nthe agent counted {count} records: {place}, {reason}");
     }
     if measured.overrun > 0 {
         let _ = write!(text, "\n{} messages came faster than we took them", measured.overrun);
@@ -124,7 +125,7 @@ fn json(measured: &Measured) -> String {
     let reasons: serde_json::Map<_, _> = measured
         .reasons
         .iter()
-        .map(|(reason, count)| ((*reason).into(), (*count).into()))
+        .map(|loss| (format!("{}: {}", loss.place, loss.reason), loss.count.into()))
         .collect();
     serde_json::json!({
         "simulated": true, "written": measured.written, "received": measured.received,

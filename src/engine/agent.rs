@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
 use super::gauges;
+use super::losses::{JournalGauges, Losses};
 use super::overseer::{self, Watched};
 use super::part::{PartLine, PartState};
 use super::road::{Cargo, Road};
@@ -21,7 +22,7 @@ use crate::config::Plan;
 use crate::journal::{Journal, Limits};
 use crate::newest::{Names, ReadingTable, StepTable};
 use crate::pipeline::{self, Drain, Taker, TakerCounts};
-use crate::platform::atomic::AtomicU32;
+use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::clock;
 use crate::platform::doorbell::{Doorbell, Ringer};
 use crate::platform::limits;
@@ -30,7 +31,7 @@ use crate::samplers::own::Gauges;
 use crate::samplers::{self, Context, Cursors, EventOutlet, Fact};
 use crate::schema::{Event, EventKind, Severity};
 use crate::transports::LinkSnapshot;
-use crate::web::{Server, Sources};
+use crate::web::{LossCount, Server, Sources};
 
 /// Batches that wait for one taker; at the default linger 64 ms of a busy
 /// lane. More are lost to that taker, counted.
@@ -78,6 +79,7 @@ pub struct Agent {
     samplers: Vec<SamplerGauges>,
     gauges: Gauges,
     door: DoorContext,
+    journal: Arc<JournalGauges>,
     road: Option<Road>,
     web: Option<Server>,
     periods_ms: HashMap<&'static str, u64>,
@@ -120,6 +122,7 @@ impl Agent {
             threads: Threads::default(),
             pipeline: Arc::default(),
             takers: Vec::new(),
+            journal: Arc::default(),
             road: None,
             web: None,
             periods_ms: periods_ms(plan),
@@ -189,11 +192,7 @@ impl Agent {
             steps: self.steps.view(),
             parts: self.parts.clone(),
             periods_ms: self.periods_ms.clone(),
-            samplers: self.samplers.clone(),
-            takers: self.takers.clone(),
-            pipeline: Arc::clone(&self.pipeline),
-            door: self.door.clone(),
-            events: self.events.clone(),
+            losses: self.lost(),
             link: self.road.as_ref().map(Road::link),
             begun_ns: self.begun_ns,
         };
@@ -219,27 +218,37 @@ impl Agent {
         &self.pipeline
     }
 
-    /// Records that went lost in this agent since its start, by reason; steps
-    /// and readings together where they share a queue. A record may count
-    /// under two reasons, one for each room that it was lost between.
+    /// Records that went lost in this agent since its start, by place and
+    /// reason, and those that were told before it; only what was lost. A record may count under two reasons, one
+    /// for each room that it was lost between.
     #[must_use]
-    pub fn losses(&self) -> Vec<(&'static str, u64)> {
+    pub fn losses(&self) -> Vec<LossCount> {
         let mut losses = Vec::new();
-        self.door.counts.each(|reason, count| {
-            if DoorCounts::NOT_STEPS.contains(&reason) && reason != "duplicate" {
-                losses.push((reason, count));
+        let history = self.door.counts.history.load(Ordering::Relaxed);
+        if history > 0 {
+            let (place, reason) = ("door".to_owned(), "history".to_owned());
+            losses.push(LossCount { place, reason, count: history });
+        }
+        self.lost().each(|loss| {
+            if loss.records && loss.count > 0 {
+                let (place, reason) = (loss.place.to_owned(), loss.reason.to_owned());
+                losses.push(LossCount { place, reason, count: loss.count });
             }
         });
-        let rings = self.samplers.iter().flat_map(|sampler| &sampler.rings);
-        losses.push(("ring full", rings.map(|ring| ring.dropped()).sum()));
-        losses.push(("no slab", self.pipeline.dropped()));
-        losses.push(("not taken", self.takers.iter().map(|(_, counts)| counts.dropped()).sum()));
-        if let Some(link) = self.link() {
-            losses.push(("not sent", link.counts.dropped() + link.counts.unconfirmed));
-            losses.push(("replaced by newer", link.counts.replaced));
-        }
-        losses.retain(|(_, count)| *count > 0);
         losses
+    }
+
+    fn lost(&self) -> Losses {
+        Losses {
+            samplers: self.samplers.clone(),
+            takers: self.takers.clone(),
+            pipeline: Arc::clone(&self.pipeline),
+            door: Arc::clone(&self.door.counts),
+            events: self.events.clone(),
+            names: self.names.clone(),
+            journal: Arc::clone(&self.journal),
+            link: self.road.as_ref().map(Road::link),
+        }
     }
 
     /// Starts the drain's thread, which tells how to ring it and waits for
@@ -331,6 +340,11 @@ impl Agent {
         for (name, counts) in &self.takers {
             gauges::of_taker(&self.gauges, name, counts);
         }
+        gauges::of_losses(&self.gauges, self.lost());
+        gauges::of_journal(&self.gauges, &self.journal);
+        if let Some(road) = &self.road {
+            gauges::of_link(&self.gauges, road.link());
+        }
     }
 
     fn open_journal(&mut self, plan: &Plan) -> Option<Journal> {
@@ -369,6 +383,7 @@ impl Agent {
             }),
             deliver: self.road.as_ref().map(Road::deliver),
             outcomes: queues.outcomes,
+            gauges: Arc::clone(&self.journal),
         };
         self.threads.spawn(Stage::Desk, "journal", None, move |stop| desk::run(desk, stop))
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select};
 
+use super::losses::JournalGauges;
 use crate::journal::{Entry, EntryKind, Journal, Sequence};
 use crate::newest::Names;
 use crate::platform::clock;
@@ -77,6 +78,8 @@ pub(super) struct Desk {
     pub(super) deliver: Option<Deliver>,
     /// What became of events that `deliver` took.
     pub(super) outcomes: Receiver<Outcome>,
+    /// Where the journal's counts are shown.
+    pub(super) gauges: Arc<JournalGauges>,
 }
 
 /// What the desk keeps between rounds.
@@ -123,6 +126,9 @@ impl State {
         }
         self.settle();
         self.retry();
+        if let Some(journal) = &self.desk.journal {
+            self.desk.gauges.take(&journal.counts());
+        }
         any
     }
 
@@ -269,6 +275,7 @@ mod tests {
             announce: Box::new(|_| {}),
             deliver: nats.then_some(deliver),
             outcomes,
+            gauges: Arc::default(),
         };
         (desk, events_in, outcomes_in, sent)
     }

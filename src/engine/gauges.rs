@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use super::losses::{JournalGauges, Losses};
 use super::sampling::SamplerGauges;
 use crate::pipeline::TakerCounts;
 use crate::platform::atomic::Ordering;
-use crate::samplers::own::Gauges;
+use crate::samplers::own::{Gauges, Tell};
 use crate::schema::MetricId;
+use crate::transports::Link;
 
 /// Ticks, rings and losses of one sampler.
 pub(super) fn of_sampler(gauges: &Gauges, sampler: &SamplerGauges) {
@@ -19,6 +21,7 @@ pub(super) fn of_sampler(gauges: &Gauges, sampler: &SamplerGauges) {
     progress(MetricId::TickLate, |p, _| seconds(p.late_ns()));
     progress(MetricId::TickDuration, |p, _| seconds(p.tick_ns()));
     progress(MetricId::TicksOverrun, |p, _| p.overruns() as f64);
+    progress(MetricId::TickAge, |p, now_ns| seconds(p.silent_ns(now_ns)));
     progress(MetricId::SamplerStalled, |p, now_ns| f64::from(u8::from(p.stalled(now_ns))));
     for (kind, counts) in ["steps", "readings"].iter().zip(&sampler.rings) {
         let ring = format!("{name}/{kind}");
@@ -51,6 +54,36 @@ pub(super) fn of_taker(gauges: &Gauges, name: &str, counts: &Arc<TakerCounts>) {
     let dropped = Arc::clone(counts);
     let dropped = Box::new(move |_| dropped.batches_dropped() as f64);
     gauges.add("taker", name, MetricId::BatchesDropped, dropped);
+}
+
+/// What was lost, by place and reason, once something was.
+pub(super) fn of_losses(gauges: &Gauges, losses: Losses) {
+    let tell: Tell = Box::new(move |tell| {
+        losses.each(|loss| {
+            if loss.count > 0 {
+                tell(&format!("{}: {}", loss.place, loss.reason), loss.count as f64);
+            }
+        });
+    });
+    gauges.add_list("loss", MetricId::RecordsLost, tell);
+}
+
+/// Events that wait in the journal.
+pub(super) fn of_journal(gauges: &Gauges, journal: &Arc<JournalGauges>) {
+    let journal = Arc::clone(journal);
+    let held = Box::new(move |_| journal.held() as f64);
+    gauges.add("journal", "journal", MetricId::JournalHeld, held);
+}
+
+/// How long batches wait for the network.
+pub(super) fn of_link(gauges: &Gauges, link: Link) {
+    let add = |metric, read: fn(&Link) -> f64| {
+        let link = link.clone();
+        gauges.add("link", "nats", metric, Box::new(move |_| read(&link)));
+    };
+    add(MetricId::PublishTime, |link| seconds(link.counts().publish_ns));
+    add(MetricId::Publishes, |link| link.counts().publishes as f64);
+    add(MetricId::PublishTimeMax, |link| seconds(link.take_publish_ns_max()));
 }
 
 fn seconds(ns: u64) -> f64 {

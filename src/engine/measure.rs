@@ -17,6 +17,7 @@ use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use crate::platform::thread::{self, Stop};
 use crate::schema::{BatchView, Flag, StepCore};
 use crate::transports::nats::{NatsSettings, NatsSubscriber, SubscriberHooks};
+use crate::web::LossCount;
 
 /// What is sent under; apart from production's subjects, so that no router
 /// takes a simulated engine for a real one.
@@ -50,7 +51,7 @@ pub struct Measured {
     /// Steps that the view knows it does not have.
     pub lost: u64,
     /// What the agent counted as lost, by reason; see [`Agent::losses`].
-    pub reasons: Vec<(&'static str, u64)>,
+    pub reasons: Vec<LossCount>,
     /// Messages that this end was too slow for.
     pub overrun: u64,
     /// Steps whose loss nobody counted: `written − received − lost`, and what
@@ -199,11 +200,11 @@ impl Record {
     fn measured(
         &self,
         counts: SimulationCounts,
-        reasons: Vec<(&'static str, u64)>,
+        reasons: Vec<LossCount>,
         duration_ns: u64,
     ) -> Measured {
         let lost: u64 = self.last.values().sum::<u64>() - self.received;
-        let counted: u64 = reasons.iter().map(|(_, count)| count).sum();
+        let counted: u64 = reasons.iter().map(|loss| loss.count).sum();
         // Messages that were lost here held steps that no agent can count.
         let silent = if self.overrun > 0 { 0 } else { lost.saturating_sub(counted) };
         let missing = counts.steps as i64 - self.received as i64 - lost as i64;
@@ -321,13 +322,15 @@ mod tests {
     fn a_loss_without_a_reason_or_a_trace_is_uncounted() {
         // Written; the last sequence seen and how many came; what the agent
         // counted; messages lost at this end.
+        let lost =
+            |reason: &str, count| LossCount { place: "here".into(), reason: reason.into(), count };
         for (written, last, received, reasons, overrun, uncounted) in [
             (10, 10, 10, vec![], 0, 0),
-            (10, 10, 7, vec![("ring full", 2), ("history", 1)], 0, 0),
-            (10, 10, 7, vec![("ring full", 2)], 0, 1),
+            (10, 10, 7, vec![lost("full", 2), lost("history", 1)], 0, 0),
+            (10, 10, 7, vec![lost("full", 2)], 0, 1),
             (10, 10, 7, vec![], 1, 0),
-            (10, 8, 8, vec![("ring full", 2)], 0, 2),
-            (10, 10, 10, vec![("history", 4)], 0, 0),
+            (10, 8, 8, vec![lost("full", 2)], 0, 2),
+            (10, 10, 10, vec![lost("history", 4)], 0, 0),
         ] {
             let mut record = Record::new(1).unwrap();
             record.last.insert((1, 0), last);

@@ -8,6 +8,7 @@ mod agent;
 mod desk;
 mod gauges;
 mod load_model;
+mod losses;
 mod measure;
 mod overseer;
 mod part;

@@ -148,7 +148,7 @@ mod tests {
             run(&watched, &Names::new("n"), &events, Box::new(|| {}), &stopped);
         });
         let next_of = |subject: &str| loop {
-            let fact: Fact = events.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            let fact: Fact = events.recv_timeout(Duration::from_secs(20)).unwrap();
             let event = fact.event.expect("an overseer has no cursor");
             if event.subject == subject {
                 return event;

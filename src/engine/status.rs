@@ -1,17 +1,12 @@
 //! How the agent is, put together for its faces.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use super::losses::Losses;
 use super::part::{PartLine, PartState};
-use super::sampling::SamplerGauges;
 use crate::config::Plan;
 use crate::newest::{Names, StepTableView};
-use crate::pipeline::{self, TakerCounts};
-use crate::platform::atomic::Ordering;
 use crate::platform::clock::{self, MILLISECOND_NS};
-use crate::samplers::EventOutlet;
-use crate::samplers::engine_push::{DoorContext, DoorCounts};
 use crate::schema::Flag;
 use crate::transports::{Link, LinkState};
 use crate::web::{LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Status};
@@ -23,11 +18,7 @@ pub(super) struct StatusParts {
     pub(super) steps: StepTableView,
     pub(super) parts: Vec<PartLine>,
     pub(super) periods_ms: HashMap<&'static str, u64>,
-    pub(super) samplers: Vec<SamplerGauges>,
-    pub(super) takers: Vec<(&'static str, Arc<TakerCounts>)>,
-    pub(super) pipeline: Arc<pipeline::Counts>,
-    pub(super) door: DoorContext,
-    pub(super) events: EventOutlet,
+    pub(super) losses: Losses,
     pub(super) link: Option<Link>,
     pub(super) begun_ns: u64,
 }
@@ -74,7 +65,7 @@ impl StatusParts {
 
     fn sampler(&self, part: &PartLine, now_ns: u64) -> Option<SamplerStatus> {
         let period_ms = *self.periods_ms.get(part.name)?;
-        let running = self.samplers.iter().find(|sampler| sampler.watched.name == part.name);
+        let running = self.losses.samplers.iter().find(|sampler| sampler.watched.name == part.name);
         let progress = running.map(|sampler| &sampler.watched.progress);
         let stalled = progress.is_some_and(|progress| progress.stalled(now_ns));
         let state = match part.state {
@@ -94,50 +85,14 @@ impl StatusParts {
     }
 
     fn losses(&self) -> Vec<LossCount> {
-        let mut losses = Losses::default();
-        for sampler in &self.samplers {
-            let name = sampler.watched.name;
-            for (kind, ring) in ["steps", "readings"].iter().zip(&sampler.rings) {
-                losses.add(&format!("ring {name} {kind}"), "full", ring.dropped());
-            }
-            let refused = &sampler.losses;
-            let ranks = refused.ranks_refused.load(Ordering::Relaxed);
-            losses.add(&format!("newest {name}"), "no cell for a rank", ranks);
-            let readings = refused.readings_refused.load(Ordering::Relaxed);
-            losses.add(&format!("newest {name}"), "no cell for a reading", readings);
-        }
-        losses.add("pipeline", "all slabs held", self.pipeline.dropped());
-        for (name, counts) in &self.takers {
-            losses.add(&format!("taker {name}"), "full or away", counts.dropped());
-        }
-        losses.add("events", "channel full", self.events.dropped());
-        losses.add("names", "list full", self.names.refused());
-        self.door.counts.each(|name, count| {
-            let lost = DoorCounts::NOT_STEPS.contains(&name) && name != "history";
-            if lost || DoorCounts::REFUSED.contains(&name) {
-                losses.add("door", &name.replace('_', " "), count);
+        let mut losses = Vec::new();
+        self.losses.each(|loss| {
+            if loss.count > 0 {
+                let (place, reason) = (loss.place.to_owned(), loss.reason.to_owned());
+                losses.push(LossCount { place, reason, count: loss.count });
             }
         });
-        if let Some(link) = &self.link {
-            let counts = link.counts();
-            losses.add("nats", "queue full", counts.dropped_queue_full);
-            losses.add("nats", "oversize", counts.dropped_oversize);
-            losses.add("nats", "not connected", counts.dropped_not_connected);
-            losses.add("nats", "forbidden", counts.dropped_forbidden);
-            losses.add("nats", "replaced by newer state", counts.replaced);
-        }
-        losses.0
-    }
-}
-
-#[derive(Debug, Default)]
-struct Losses(Vec<LossCount>);
-
-impl Losses {
-    fn add(&mut self, place: &str, reason: &str, count: u64) {
-        if count > 0 {
-            self.0.push(LossCount { place: place.to_owned(), reason: reason.to_owned(), count });
-        }
+        losses
     }
 }
 

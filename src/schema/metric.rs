@@ -154,6 +154,12 @@ metrics! {
     111 TicksOverrun "own_ticks_overrun_total" Count Counter "sampler" "Ticks that took longer than their period.";
     112 SamplerStalled "own_sampler_stalled" Count Gauge "sampler" "1 while the sampler has missed two periods.";
     113 ValuesRefused "own_values_refused_total" Count Counter "table" "Values that found no cell in a table of newest values.";
+    114 RecordsLost "own_records_lost_total" Count Counter "loss" "Records, callers, names or events lost at this place for this reason; absent until one was.";
+    115 PublishTime "own_publish_seconds_total" Seconds Counter "link" "Time that batches waited between the drain and the network client, summed.";
+    116 Publishes "own_publishes_total" Count Counter "link" "Batches handed to the network client.";
+    117 PublishTimeMax "own_publish_max_seconds" Seconds Gauge "link" "The longest such wait since the last sample.";
+    118 TickAge "own_tick_age_seconds" Seconds Gauge "sampler" "Time since the last finished tick.";
+    119 JournalHeld "own_journal_events" Count Gauge "journal" "Events in the journal that wait to be acknowledged.";
 }
 
 #[cfg(test)]

@@ -97,6 +97,10 @@ pub struct LinkCounts {
     pub lost_slow: u64,
     /// Replies to requests that nobody waits for any more.
     pub replies_unmatched: u64,
+    /// Batches taken from the queue and handed to the network client.
+    pub publishes: u64,
+    /// How long those waited since they were offered, summed, in ns.
+    pub publish_ns: u64,
 }
 
 /// A counter of a link, in the order of [`LinkCounts`].
@@ -119,9 +123,11 @@ pub(crate) enum Count {
     ReceivedBytes,
     LostSlow,
     RepliesUnmatched,
+    Publishes,
+    PublishNs,
 }
 
-const COUNTS: usize = Count::RepliesUnmatched as usize + 1;
+const COUNTS: usize = Count::PublishNs as usize + 1;
 
 #[derive(Debug)]
 struct Cells {
@@ -129,6 +135,7 @@ struct Cells {
     generation: AtomicU32,
     reconnects: AtomicU64,
     counts: [AtomicU64; COUNTS],
+    publish_ns_max: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -151,12 +158,20 @@ impl Link {
             generation: AtomicU32::new(0),
             reconnects: AtomicU64::new(0),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            publish_ns_max: AtomicU64::new(0),
         }))
     }
 
     /// Adds to a counter.
     pub(crate) fn count(&self, what: Count, by: u64) {
         self.0.counts[what as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Says that a batch left the queue for the network client.
+    pub(crate) fn published(&self, waited_ns: u64) {
+        self.count(Count::Publishes, 1);
+        self.count(Count::PublishNs, waited_ns);
+        self.0.publish_ns_max.fetch_max(waited_ns, Ordering::Relaxed);
     }
 
     /// Reads a counter.
@@ -221,6 +236,13 @@ impl Link {
         }
     }
 
+    /// The longest that a batch waited for the network client since the last
+    /// call, in ns. One reader calls it.
+    #[must_use]
+    pub fn take_publish_ns_max(&self) -> u64 {
+        self.0.publish_ns_max.swap(0, Ordering::Relaxed)
+    }
+
     /// Only the counts: takes no lock and allocates nothing.
     #[must_use]
     pub fn counts(&self) -> LinkCounts {
@@ -241,6 +263,8 @@ impl Link {
             received_bytes,
             lost_slow,
             replies_unmatched,
+            publishes,
+            publish_ns,
         ] = std::array::from_fn(|at| self.0.counts[at].load(Ordering::Relaxed));
         LinkCounts {
             sent,
@@ -259,6 +283,8 @@ impl Link {
             received_bytes,
             lost_slow,
             replies_unmatched,
+            publishes,
+            publish_ns,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{Context, Entry, Need, Opened, Outlet, Readings, Sampler, Settings};
 mod gauges;
 pub mod process;
 
-pub use gauges::{Gauges, Read};
+pub use gauges::{Gauges, Read, Tell};
 
 /// Descriptors counted one by one, on a kernel older than Linux 6.2 that does not
 /// tell their number; with more the count is absent as [`Absence::TooLong`].
@@ -58,6 +58,12 @@ pub static ENTRY: Entry = Entry {
         MetricId::TicksOverrun,
         MetricId::SamplerStalled,
         MetricId::ValuesRefused,
+        MetricId::RecordsLost,
+        MetricId::PublishTime,
+        MetricId::Publishes,
+        MetricId::PublishTimeMax,
+        MetricId::TickAge,
+        MetricId::JournalHeld,
     ],
     settings: &[],
     open,

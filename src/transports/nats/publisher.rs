@@ -12,6 +12,7 @@ use super::sending::Sending;
 use super::settings::NatsSettings;
 use super::traffic::{Desk, Wake, Worker};
 use crate::platform::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::platform::clock;
 use crate::transports::Outgoing;
 use crate::transports::link::{Count, Link, LinkSnapshot};
 
@@ -76,6 +77,8 @@ pub(super) struct Queued {
     pub(super) batch: Outgoing,
     /// What was taken for one connection is never sent on another.
     pub(super) generation: u32,
+    /// When it was offered.
+    pub(super) offered_ns: u64,
 }
 
 impl NatsPublisher {
@@ -148,7 +151,8 @@ impl Outlet {
             return false;
         }
         let batch = Outgoing { subject: Arc::clone(subject), payload, records };
-        match shared.queue.try_send(Queued { batch, generation }) {
+        match shared.queue.try_send(Queued { batch, generation, offered_ns: clock::monotonic_ns() })
+        {
             Ok(()) => {
                 shared.wake.rouse();
                 true

@@ -190,11 +190,13 @@ impl Sending {
                 self.drop_queue(Count::Replaced);
                 self.send_state(session, FullStateReason::Behind, generation).await?;
             }
-            let Ok(Queued { batch, generation: taken }) = self.queued.try_recv() else {
+            let Ok(Queued { batch, generation: taken, offered_ns }) = self.queued.try_recv() else {
                 return Ok(());
             };
             if taken == generation {
                 self.send(session, batch, Count::Sent).await?;
+                let waited_ns = clock::monotonic_ns().saturating_sub(offered_ns);
+                self.shared.link.published(waited_ns);
             } else {
                 self.shared.link.count(Count::NotConnected, batch.records.into());
             }
