@@ -61,7 +61,8 @@ impl Road {
         let stream = stream(&plan.prefix);
         // Events can wait for what a dead connection costs; a rested node's
         // processor is not woken for them.
-        let settings = NatsSettings { ping_interval: 4 * settings.ping_interval, ..settings };
+        let rested = (4 * settings.ping_interval).min(Duration::from_mins(1));
+        let settings = NatsSettings { ping_interval: rested, ..settings };
         let durable = NatsDurable::start(settings, stream, durable_hooks(outcomes), None)
             .map_err(|error| error.to_string())?;
         Ok(Self { publisher, durable: Arc::new(durable), cargo, prefix: plan.prefix.clone() })
