@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::schema::{Event, utc_text};
+use crate::schema::{Event, LogRecord, utc_text};
 
 /// A discrete fact as JSON shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,8 +19,39 @@ pub struct EventState {
     pub source: String,
     /// What it is about.
     pub subject: String,
-    /// One sentence for people.
+    /// One sentence for people; of a kernel line, the line.
     pub text: String,
+    /// Where a kernel line came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogState>,
+    /// The number that the source gave, such as an Xid.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub code: u64,
+    /// How many lines or trace events were lost, where that is the fact.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+/// Where a kernel line came from, as JSON shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogState {
+    /// `attested`, `claimed`, `polled`, `file` or `unknown`.
+    pub trust: &'static str,
+    /// Whether it was logged before the agent first looked.
+    pub before_start: bool,
+    /// The facility of syslog(3).
+    pub facility: u16,
+    /// The level of syslog(3).
+    pub level: u8,
+    /// The kernel's sequence number, where it is known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sequence: u64,
+    /// The record's device.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub device: String,
+    /// The record's subsystem.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subsystem: String,
 }
 
 impl EventState {
@@ -35,6 +66,27 @@ impl EventState {
             source: event.source.clone(),
             subject: event.subject.clone(),
             text: event.text.clone(),
+            log: event.log.as_ref().map(LogState::of),
+            code: event.code,
+            lost: event.lost,
         }
     }
+}
+
+impl LogState {
+    fn of(log: &LogRecord) -> Self {
+        Self {
+            trust: log.trust.name(),
+            before_start: log.before_start,
+            facility: log.facility,
+            level: log.level,
+            sequence: log.sequence,
+            device: log.device.clone(),
+            subsystem: log.subsystem.clone(),
+        }
+    }
+}
+
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

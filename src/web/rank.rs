@@ -29,6 +29,12 @@ pub struct RankState {
     /// How it reports: `plugin`, `scrape`, `direct` or `simulated`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
+    /// Id of the container that its process runs in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// UID of that container's Kubernetes pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
     /// Whether it is made up by `--demo` or `simulate`.
     pub simulated: bool,
     /// Differs after every restart; text, since JSON's numbers are too small.
@@ -74,6 +80,8 @@ impl RankState {
             producers: step.producers.max(1),
             role: Role::from_number(step.role).name(),
             source: text(|engine| &engine.source),
+            container: text(|engine| &engine.container),
+            pod: text(|engine| &engine.pod),
             simulated: step.has(Flag::Simulated),
             incarnation: step.incarnation,
             sequence: step.sequence,
