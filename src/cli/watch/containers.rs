@@ -10,30 +10,45 @@ use super::text::{ABSENT, age, bar, bytes, count, fit, percent, percent_fine, ri
 use super::ui::Ui;
 
 /// One column: its heading, its columns of text, from which width of the
-/// terminal on it is there, and what stands in it.
+/// terminal on and below which it is there, and what stands in it.
 struct Column {
     title: &'static str,
     columns: usize,
     from: usize,
+    until: usize,
     text: fn(&Container) -> String,
 }
 
 /// The columns after the container's name, which takes what they leave.
 const COLUMNS: &[Column] = &[
-    Column { title: "ID", columns: 12, from: 150, text: id },
-    Column { title: "POD", columns: 8, from: 120, text: pod },
-    Column { title: "ENGINE", columns: 12, from: 76, text: |c| fit(&engine(c), 12) },
-    Column { title: "STATE", columns: 7, from: 0, text: |c| fit(said(c.state), 7) },
-    Column { title: "CPU CORES", columns: 9, from: 40, text: cpu },
-    Column { title: "THROT", columns: 5, from: 60, text: |c| share(c.throttled_ratio) },
-    Column { title: "MEMORY", columns: 10, from: 30, text: memory },
-    Column { title: "      USED", columns: 10, from: 110, text: |c| size(c.memory_used()) },
-    Column { title: "     LIMIT", columns: 10, from: 110, text: |c| size(c.memory_limit_bytes) },
-    Column { title: "  PSI", columns: 5, from: 60, text: |c| share(c.memory_pressure_ratio) },
-    Column { title: "TASKS", columns: 5, from: 70, text: |c| number(c.tasks) },
-    Column { title: " OOM", columns: 4, from: 70, text: |c| number(c.oom_kills) },
-    Column { title: "    AGE", columns: 7, from: 100, text: |c| age(c.age_ms) },
+    column("ID", 12, 150, id),
+    column("POD", 8, 120, pod),
+    Column { until: WIDE, ..column("ENGINE", 12, 76, |c| fit(&engine(c), 12)) },
+    column("ENGINE", 28, WIDE, |c| fit(&engine(c), 28)),
+    column("STATE", 7, 0, |c| fit(said(c.state), 7)),
+    column("CPU CORES", 9, 40, cpu),
+    column("THROT", 5, 60, |c| share(c.throttled_ratio)),
+    column("MEMORY", 10, 30, memory),
+    column("      USED", 10, 110, |c| size(c.memory_used())),
+    column("     LIMIT", 10, 110, |c| size(c.memory_limit_bytes)),
+    column("  PSI", 5, 60, |c| share(c.memory_pressure_ratio)),
+    column("TASKS", 5, 70, |c| number(c.tasks)),
+    column(" OOM", 4, 70, |c| number(c.oom_kills)),
+    column("    AGE", 7, 100, |c| age(c.age_ms)),
 ];
+
+/// From this width on engines have room for their names.
+const WIDE: usize = 150;
+
+/// A column from a width on.
+const fn column(
+    title: &'static str,
+    columns: usize,
+    from: usize,
+    text: fn(&Container) -> String,
+) -> Column {
+    Column { title, columns, from, until: usize::MAX, text }
+}
 
 const NAME_COLUMNS_MIN: usize = 8;
 const NAME_COLUMNS_MAX: usize = 48;
@@ -49,7 +64,8 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
         return Page::of(vec![Line::raw(text)]);
     }
     containers.sort_by(|a, b| ui.container_sort.order(a, b));
-    let shown: Vec<&Column> = COLUMNS.iter().filter(|column| columns >= column.from).collect();
+    let shown: Vec<&Column> =
+        COLUMNS.iter().filter(|column| (column.from..column.until).contains(&columns)).collect();
     let taken: usize = shown.iter().map(|column| column.columns + 1).sum();
     let name_columns = columns.saturating_sub(taken + 2).clamp(NAME_COLUMNS_MIN, NAME_COLUMNS_MAX);
     let mut heading = format!(" {}", fit("CONTAINER", name_columns));
@@ -117,9 +133,10 @@ pub(super) fn cpu(container: &Container) -> String {
     };
     match (container.cpu_cores, container.cpu_quota_cores) {
         (None, None) => ABSENT.to_owned(),
-        (used, None) => fit(&cores(used.unwrap_or_default()), 9),
-        (used, Some(quota)) => {
-            format!("{}/{}", used.map_or_else(|| ABSENT.to_owned(), cores), cores(quota))
+        (used, quota) => {
+            let used = used.map_or_else(|| ABSENT.to_owned(), cores);
+            let quota = quota.map(|quota| format!("/{}", cores(quota))).unwrap_or_default();
+            format!("{}{}", right(&used, 4), fit(&quota, 5))
         }
     }
 }
@@ -158,8 +175,8 @@ pub(super) fn sentence(container: &Container) -> String {
     say("engines ", container.engines.join(" "));
     say("CPU cores ", cpu(container).trim().to_owned());
     say("throttled ", share(container.throttled_ratio));
-    say("memory ", size(container.memory_used()));
-    say("of ", size(container.memory_limit_bytes));
+    let limit = container.memory_limit_bytes.map(|limit| format!(" of {}", bytes(limit)));
+    say("memory ", size(container.memory_used()) + &limit.unwrap_or_default());
     say("memory pressure ", share(container.memory_pressure_ratio));
     say("tasks ", number(container.tasks));
     say("OOM kills ", number(container.oom_kills));

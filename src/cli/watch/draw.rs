@@ -66,7 +66,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui) -> Place {
     let place = draw_page(frame, page, body, ui.place.scroll);
     frame.render_widget(footer(screen, ui, foot.width.into()), foot);
     if ui.detail && ui.tab == Tab::Events {
-        events::draw_detail(frame, screen, ui, body);
+        events::draw_detail(frame, screen, ui, area);
     }
     if ui.help {
         draw_help(frame, area);
@@ -147,7 +147,9 @@ fn tab_line(screen: &Screen, ui: &Ui, columns: usize) -> Line<'static> {
             let text = format!(" {} {title} ", at + 1).replace("  ", " ");
             let look = Modifier::REVERSED | Modifier::BOLD;
             spans.push(Span::styled(text, if chosen { look } else { Modifier::empty() }));
-            spans.push(beside(screen, tab));
+            if with_titles || chosen || tab == Tab::Health {
+                spans.push(beside(screen, tab));
+            }
             spans.push(Span::raw(if with_titles { "  " } else { "" }));
         }
         Line::from(spans)
@@ -197,7 +199,7 @@ fn keys_of(ui: &Ui) -> Vec<String> {
     if ui.typing {
         return vec![format!("/{}▏", shown(&ui.query)), "enter keep".into(), "esc all".into()];
     }
-    let mut keys: Vec<String> = vec!["q quit".into(), "? help".into(), "tab next".into()];
+    let mut keys: Vec<String> = vec!["q quit".into(), "? help".into()];
     match ui.tab {
         Tab::Engines => keys.push(format!("s sort: {}", ui.sort.name())),
         Tab::Containers => keys.push(format!("s sort: {}", ui.container_sort.name())),
@@ -206,7 +208,7 @@ fn keys_of(ui: &Ui) -> Vec<String> {
                 Severity::Info => "all".to_owned(),
                 least => format!("{}+", least.name()),
             };
-            keys.extend([format!("f {least}"), "enter in full".into()]);
+            keys.extend([format!("f show: {least}"), "enter in full".into()]);
         }
         Tab::Host | Tab::Health => {}
     }
@@ -214,7 +216,7 @@ fn keys_of(ui: &Ui) -> Vec<String> {
         let query = shown(&ui.query);
         keys.push(if query.is_empty() { "/ find".into() } else { format!("/ {query}") });
     }
-    keys.extend(["space pause".into(), "↑↓ scroll".into()]);
+    keys.extend(["space pause".into(), "tab next".into(), "↑↓ scroll".into()]);
     keys
 }
 

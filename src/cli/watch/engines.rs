@@ -35,8 +35,8 @@ const COLUMNS: &[Column] = &[
     },
     Column { title: " DEC/S", columns: 6, from: 72, text: |rank| number(rank, Field::DecodeRate) },
     Column { title: "    AGE", columns: 7, from: 0, text: |rank| age(rank.age_ms) },
-    Column { title: " LOST", columns: 5, from: 100, text: |rank| count(rank.lost as f64) },
-    Column { title: "KNOWN BY", columns: 9, from: 110, text: |rank| fit(said(&rank.source), 9) },
+    Column { title: " LOST", columns: 5, from: 110, text: |rank| count(rank.lost as f64) },
+    Column { title: "KNOWN BY", columns: 9, from: 90, text: |rank| fit(said(&rank.source), 9) },
     Column { title: "CONTAINER", columns: 12, from: 160, text: container },
     Column { title: "ENDPOINT", columns: 32, from: 190, text: |rank| fit(&rank.endpoint, 32) },
 ];

@@ -144,7 +144,13 @@ pub(super) fn draw_detail(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui, area:
         return;
     };
     let columns = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 });
-    let lines = detail(event, columns.saturating_sub(4).into());
+    let mut lines = detail(event, columns.saturating_sub(4).into());
+    let fits = usize::from(area.height.saturating_sub(2));
+    if lines.len() > fits {
+        lines.truncate(fits);
+        lines.pop();
+        lines.push(Line::styled(" …", QUIET));
+    }
     let rows = (lines.len() as u16 + 2).min(area.height);
     let (x, y) = ((area.width - columns) / 2, (area.height - rows) / 2);
     let at = Rect::new(area.x + x, area.y + y, columns, rows);
@@ -163,12 +169,12 @@ fn detail(event: &Event, columns: usize) -> Vec<Line<'static>> {
             lines.push(Line::from(spans));
         }
     };
+    say("what", &event.text, PLAIN);
+    say("about", &event.subject, PLAIN);
     say("time", &utc_text(event.wall_ns), PLAIN);
     say("severity", event.severity.name(), style(event.severity));
     say("kind", &event.kind.name().to_lowercase().replace('_', " "), PLAIN);
     say("seen by", &event.source, PLAIN);
-    say("about", &event.subject, PLAIN);
-    say("what", &event.text, PLAIN);
     for (label, number) in [("code", event.code), ("lost", event.lost)] {
         if number > 0 {
             say(label, &number.to_string(), PLAIN);

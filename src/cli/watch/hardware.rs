@@ -65,6 +65,8 @@ pub struct DeviceKind {
     pub kind: String,
     /// How many there are.
     pub devices: usize,
+    /// Readings of them of which it can be said whether they are at rest.
+    pub watched: usize,
     /// The largest of what has a most: temperature, wear.
     pub peaks: Vec<Sign>,
     /// The readings that are not at rest, those that still move first.
@@ -125,7 +127,7 @@ pub(super) fn all(host: &HostState, history: &History) -> Vec<DeviceKind> {
 
 impl DeviceKind {
     fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), devices: 0, peaks: Vec::new(), signs: Vec::new() }
+        Self { kind: kind.to_owned(), devices: 0, watched: 0, peaks: Vec::new(), signs: Vec::new() }
     }
 
     fn take(
@@ -135,7 +137,9 @@ impl DeviceKind {
         reading: &ReadingState,
         history: &History,
     ) {
-        let shown = match rule(metric, reading) {
+        let rule = rule(metric, reading);
+        self.watched += usize::from(rule != Rule::Quiet);
+        let shown = match rule {
             Rule::Trouble => reading.value > 0.0,
             Rule::Up => reading.value == 0.0,
             Rule::Peak => {
@@ -177,10 +181,10 @@ impl Sign {
         rest.unwrap_or(metric).replace('_', " ")
     }
 
-    /// The value with its unit; `down` of a link.
+    /// The value with its unit; `no` of what is not up.
     pub(super) fn text(&self) -> String {
         match self.unit {
-            _ if is_up(&self.metric) => "down".to_owned(),
+            _ if is_up(&self.metric) => "no".to_owned(),
             "celsius" => format!("{:.0} °C", self.value),
             "ratio" => percent_fine(self.value),
             "bytes" => bytes(self.value),

@@ -255,10 +255,13 @@ fn simulated() -> Node {
     let mut node = Node::new();
     node.status.simulated = true;
     for at in 0..4_u16 {
-        node.engine(&format!("demo-{at}"), LLAMA, 4, |step| {
+        let name = format!("demo-{at}");
+        node.engine(&name, LLAMA, 4, |step| {
             put(step, (4 + u32::from(at) * 9, u32::from(at) * 3, f32::from(at) * 0.31, 812.0));
             step.raise(Flag::Simulated);
         });
+        let source = "simulated".to_owned();
+        node.names.put_engine(Engine { source, ..Engine::named(&name, LLAMA) });
     }
     node.load();
     node
