@@ -41,8 +41,9 @@ pub struct LogState {
     pub before_start: bool,
     /// The facility of syslog(3).
     pub facility: u16,
-    /// The level of syslog(3).
-    pub level: u8,
+    /// The level of syslog(3), 0 to 7, where the line says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
     /// The kernel's sequence number, where it is known.
     #[serde(skip_serializing_if = "is_zero")]
     pub sequence: u64,
@@ -79,7 +80,7 @@ impl LogState {
             trust: log.trust.name(),
             before_start: log.before_start,
             facility: log.facility,
-            level: log.level,
+            level: Some(log.level).filter(|level| *level <= 7),
             sequence: log.sequence,
             device: log.device.clone(),
             subsystem: log.subsystem.clone(),

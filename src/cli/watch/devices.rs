@@ -26,10 +26,8 @@ fn head(kind: &DeviceKind, columns: usize) -> Line<'static> {
     let name = kind.kind.replace('_', " ").to_uppercase();
     let label = format!("{name} {}", kind.devices);
     let mut text = format!(" {}", fit(&label, device_columns(columns) + 2));
-    let peaks = kind
-        .peaks
-        .iter()
-        .map(|peak| format!("{} {} ({})", peak.label(&kind.kind), peak.text(), peak.device));
+    let peaks =
+        kind.peaks.iter().map(|peak| format!("{} ({})", peak.peak(&kind.kind), peak.device));
     for (at, part) in std::iter::once(signs(kind)).chain(peaks).enumerate() {
         let part = format!("{} {part}", if at == 0 { "" } else { " ·" });
         if at == 0 || width(&text) + width(&part) < columns {

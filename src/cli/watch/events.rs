@@ -191,10 +191,14 @@ fn detail(event: &Event, columns: usize) -> Vec<Line<'static>> {
 fn log_words(log: &LogRecord) -> Vec<(&'static str, String)> {
     let sequence = if log.sequence > 0 { log.sequence.to_string() } else { String::new() };
     let before = if log.before_start { "logged before the agent first looked" } else { "" };
+    let level = match log.level {
+        0..=7 => format!("{} of facility {}", log.level, log.facility),
+        _ => String::new(),
+    };
     vec![
         ("trust", format!("{}: {}", log.trust.name(), trust(log))),
         ("", before.to_owned()),
-        ("level", format!("{} of facility {}", log.level, log.facility)),
+        ("level", level),
         ("sequence", sequence),
         ("device", log.device.clone()),
         ("subsystem", log.subsystem.clone()),

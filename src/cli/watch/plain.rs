@@ -62,7 +62,8 @@ pub fn plain(screen: &Screen) -> String {
         let name = containers::name(container);
         lines.push(shown(&format!("container {name}: {}", containers::sentence(container))));
     }
-    lines.extend(screen.hardware.iter().flat_map(device_lines));
+    let watched = screen.hardware.iter().filter(|kind| kind.watched > 0);
+    lines.extend(watched.flat_map(device_lines));
     for sampler in &status.samplers {
         let comma = if sampler.sentence.is_empty() { "" } else { ", " };
         let SamplerStatus { name, state, sentence, .. } = sampler;
@@ -84,13 +85,15 @@ pub fn plain(screen: &Screen) -> String {
 }
 
 fn device_lines(kind: &DeviceKind) -> Vec<String> {
-    let line = |sign: &Sign| {
-        let (device, label) = (&sign.device, sign.label(&kind.kind));
-        shown(&format!("device {} {device}: {label} {}", kind.kind, sign.text()))
-    };
+    let line =
+        |sign: &Sign, text: String| shown(&format!("device {} {}: {text}", kind.kind, sign.device));
     let head = shown(&format!("devices {}: {}", kind.kind, kind.devices));
-    let lines = kind.peaks.iter().chain(&kind.signs).map(line);
-    std::iter::once(head).chain(lines).collect()
+    let peaks = kind.peaks.iter().map(|sign| line(sign, sign.peak(&kind.kind)));
+    let signs = kind
+        .signs
+        .iter()
+        .map(|sign| line(sign, format!("{} {}", sign.label(&kind.kind), sign.text())));
+    std::iter::once(head).chain(peaks).chain(signs).collect()
 }
 
 fn engine_lines(engines: &[RankState]) -> Vec<String> {

@@ -125,35 +125,38 @@ fn hardware(node: &mut Node, at_rest: bool) {
     for at in 0..34 {
         let errors = if at == 7 { ill(812.0) } else { 0.0 };
         let readings = [
-            ("pci_corrected_errors_total", "count", errors, errors / 400.0),
-            ("pci_fatal_errors_total", "count", 0.0, 0.0),
+            ("pcie_errors_corrected_total", "count", errors, errors / 400.0),
+            ("pcie_errors_fatal_total", "count", 0.0, 0.0),
+            ("pcie_link_lanes", "count", if at == 9 { 16.0 - ill(8.0) } else { 16.0 }, 0.0),
+            ("pcie_link_lanes_max", "count", 16.0, 0.0),
         ];
         node.device("pci", &format!("0000:{at:02x}:00.0"), &readings);
     }
     for (name, up) in [("mlx5_0/1", 1.0), ("mlx5_1/1", 1.0 - ill(1.0))] {
         let readings = [
-            ("infiniband_port_up", "count", up, 0.0),
-            ("infiniband_port_symbol_errors_total", "count", ill(4.0), 0.0),
-            ("infiniband_port_receive_bytes_total", "bytes", 9e12, 1e9),
+            ("infiniband_link_up", "count", up, 0.0),
+            ("infiniband_symbol_errors_total", "count", ill(4.0), 0.0),
+            ("infiniband_receive_bytes_total", "bytes", 9e12, 1e9),
         ];
         node.device("infiniband_port", name, &readings);
     }
     for (at, celsius) in [41.0, 67.0, 39.0].into_iter().enumerate() {
-        let readings = [("thermal_zone_temperature_celsius", "celsius", celsius, 0.0)];
+        let readings = [("thermal_zone_celsius", "celsius", celsius, 0.0)];
         node.device("thermal_zone", &format!("zone{at}"), &readings);
     }
-    let readings = [
-        ("nvme_temperature_celsius", "celsius", 52.0, 0.0),
-        ("nvme_wear_ratio", "ratio", 0.031, 0.0),
-        ("nvme_media_errors_total", "count", ill(1.0), 0.0),
-    ];
-    node.device("nvme", "nvme0\u{1b}[2J", &readings);
+    for (name, celsius) in [("coretemp Package id 0", 58.0), ("nvme\u{1b}[2J Composite", 61.0)] {
+        let critical = ("sensor_critical_celsius", "celsius", 90.0, 0.0);
+        node.device("sensor", name, &[("sensor_celsius", "celsius", celsius, 0.0), critical]);
+    }
+    node.device("nvme", "nvme0\u{1b}[2J", &[("nvme_live", "count", 1.0 - ill(1.0), 0.0)]);
+    let errors = ("memory_errors_corrected_total", "count", ill(6.0), 0.0);
+    node.device("memory_controller", "mc0", &[errors]);
 }
 
 fn storm() -> Node {
     let mut node = three();
     for at in 0..220 {
-        let readings = [("pci_corrected_errors_total", "count", f64::from(at), 0.0)];
+        let readings = [("pcie_errors_corrected_total", "count", f64::from(at), 0.0)];
         node.device("pci", &format!("0000:{at:02x}:00.0"), &readings);
     }
     node
