@@ -21,9 +21,10 @@ struct Column {
 
 /// The columns after the container's name, which takes what they leave.
 const COLUMNS: &[Column] = &[
-    column("ID", 12, 150, id),
-    column("POD", 8, 120, pod),
-    Column { until: WIDE, ..column("ENGINE", 12, 76, |c| fit(&engine(c), 12)) },
+    column("ID", 12, 170, id),
+    column("POD", 8, WIDE, pod),
+    Column { until: ROOMY, ..column("ENGINE", 12, 76, |c| fit(&engine(c), 12)) },
+    Column { until: WIDE, ..column("ENGINE", 22, ROOMY, |c| fit(&engine(c), 22)) },
     column("ENGINE", 28, WIDE, |c| fit(&engine(c), 28)),
     column("STATE", 7, 0, |c| fit(said(c.state), 7)),
     column("CPU CORES", 9, 40, cpu),
@@ -37,7 +38,8 @@ const COLUMNS: &[Column] = &[
     column("    AGE", 7, 100, |c| age(c.age_ms)),
 ];
 
-/// From this width on engines have room for their names.
+/// From these widths on engines have more room for their names.
+const ROOMY: usize = 120;
 const WIDE: usize = 150;
 
 /// A column from a width on.

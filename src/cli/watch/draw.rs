@@ -45,11 +45,12 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui) -> Place {
     let area = frame.area();
     let notices = notices(screen);
     let [head, notice, tabs, body, foot] = Layout::vertical([
-        Constraint::Length(1),
+        Constraint::Length(u16::from(area.height > 4)),
         Constraint::Length(notices.len() as u16),
-        Constraint::Length(2),
+        // What there is to see goes before what lies around it.
+        Constraint::Length(1 + u16::from(area.height > 10)),
         Constraint::Min(0),
-        Constraint::Length(1),
+        Constraint::Length(u16::from(area.height > 3)),
     ])
     .areas(area);
     frame.render_widget(header(screen, head.width.into()), head);
@@ -79,7 +80,7 @@ fn draw_page(frame: &mut Frame<'_>, mut page: Page, area: Rect, scroll: usize) -
     let [heading, rows] = Layout::vertical([height, Constraint::Min(0)]).areas(area);
     let visible = usize::from(rows.height);
     if let Some((row, _)) = &page.chosen {
-        page.rows[*row] = std::mem::take(&mut page.rows[*row]).patch_style(Modifier::REVERSED);
+        page.rows[*row] = std::mem::take(&mut page.rows[*row]).patch_style(Modifier::BOLD);
     }
     // A row that is chosen stands in the middle.
     let scroll = page
@@ -238,7 +239,7 @@ const HELP: &[&str] = &[
     "  gone    it said goodbye",
     "  –       was not measured",
     "  ‹       logged before the agent first looked",
-    "  attested the kernel's word   claimed anybody's",
+    "  attested, claimed   the kernel's word, anybody's",
 ];
 
 fn draw_help(frame: &mut Frame<'_>, area: Rect) {

@@ -15,6 +15,9 @@ use crate::schema::{Event, LogRecord, Severity, utc_text};
 /// What stands behind the time of what was logged before the agent looked.
 const BEFORE: char = '‹';
 
+/// What stands before the event that is chosen.
+const CHOSEN: char = '>';
+
 /// From these widths on there are columns for the severity, for where it was
 /// seen, and for what it is about.
 const SEVERITY_FROM: usize = 40;
@@ -36,7 +39,11 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
         return Page::of(vec![Line::raw(nothing(screen, ui))]);
     };
     let chosen = ui.place.row(&events);
-    let rows = events.iter().map(|event| row(event, screen.wall_ns, columns)).collect();
+    let row = |(at, event): (usize, &&Event)| {
+        let mark = if at == chosen { CHOSEN } else { ' ' };
+        row(event, mark, screen.wall_ns, columns)
+    };
+    let rows = events.iter().enumerate().map(row).collect();
     Page {
         heading: vec![heading(columns)],
         rows,
@@ -66,10 +73,10 @@ fn heading(columns: usize) -> Line<'static> {
     Line::styled(text + "WHAT", QUIET)
 }
 
-fn row(event: &Event, wall_ns: u64, columns: usize) -> Line<'static> {
+fn row(event: &Event, chosen: char, wall_ns: u64, columns: usize) -> Line<'static> {
     let before = event.log.as_ref().is_some_and(|log| log.before_start);
     let mark = if before { BEFORE } else { ' ' };
-    let mut spans = vec![Span::styled(format!(" {}{mark} ", time(event, wall_ns)), QUIET)];
+    let mut spans = vec![Span::styled(format!("{chosen}{}{mark} ", time(event, wall_ns)), QUIET)];
     let (style, mut left) = (style(event.severity), columns.saturating_sub(12));
     if columns >= SEVERITY_FROM {
         spans.push(Span::styled(fit(event.severity.name(), 9), style));
