@@ -20,8 +20,7 @@ pub struct HostState {
 pub struct DeviceState {
     /// What people call it; its index where the name is unknown.
     pub name: String,
-    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`; empty where
-    /// unknown.
+    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`; empty where unknown.
     pub kind: String,
     /// Who made it.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -32,7 +31,7 @@ pub struct DeviceState {
     /// The full id, of a container.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub container: String,
-    /// The UID of the container's Kubernetes pod.
+    /// UID of the container's Kubernetes pod.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub pod: String,
     /// Its readings by the metric's name.
