@@ -5,11 +5,6 @@ use ratatui::text::Span;
 /// What stands where nothing was measured.
 pub(super) const ABSENT: &str = "–";
 
-/// `text`, or what stands where it is empty.
-pub(super) const fn said(text: &str) -> &str {
-    if text.is_empty() { ABSENT } else { text }
-}
-
 /// Columns that `text` takes in a terminal.
 pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
@@ -173,6 +168,11 @@ fn scaled(value: f64, step: f64, units: &[&str]) -> String {
         _ => 0,
     };
     format!("{value:.digits$}{}", units[unit])
+}
+
+/// `text`, or what stands where it is empty.
+pub(super) const fn said(text: &str) -> &str {
+    if text.is_empty() { ABSENT } else { text }
 }
 
 #[cfg(test)]
