@@ -14,9 +14,14 @@ use super::history::History;
 use super::text::{bytes, count, percent_fine};
 use crate::web::{DeviceState, HostState, ReadingState};
 
-/// Kinds that other parts of the screen show.
-const ELSEWHERE: &[&str] =
-    &["", "cpu", "disk", "container", "absence", "own", "ring", "taker", "sampler", "table"];
+/// The kinds of device that are hardware, and the node, for what it counts of
+/// all of them. Other kinds are parts of ours, or other parts of the screen
+/// show them.
+#[rustfmt::skip]
+const KINDS: &[&str] = &[
+    "node", "memory_controller", "dimm", "pci", "nvme", "interface", "infiniband_port", "sensor",
+    "hwmon", "thermal_zone", "gpu", "npu",
+];
 
 /// What counts trouble: at rest it is zero. Other counters count work.
 #[rustfmt::skip]
@@ -94,11 +99,11 @@ enum Rule {
     Quiet,
 }
 
-/// Every kind of device that no other part shows, by kind.
+/// Every kind of hardware that there is, by kind.
 pub(super) fn all(host: &HostState, history: &History) -> Vec<DeviceKind> {
     let mut kinds: BTreeMap<&str, DeviceKind> = BTreeMap::new();
     for device in &host.devices {
-        if ELSEWHERE.contains(&device.kind.as_str()) {
+        if !KINDS.contains(&device.kind.as_str()) {
             continue;
         }
         let kind = kinds.entry(&device.kind).or_insert_with(|| DeviceKind::new(&device.kind));
