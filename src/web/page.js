@@ -194,7 +194,7 @@ function drawEvents({ events }) {
     const seen = [event.source, log?.trust, log?.before_start && "before start"].filter(Boolean).join(", ");
     const time = make("span", event.time.slice(11, 19), "quiet");
     time.title = event.time;
-    const told = !event.subject || event.text.includes(event.subject) ? event.text : `${event.subject}: ${event.text}`;
+    const told = !event.subject || (log && event.subject === "kernel") || event.text.includes(event.subject) ? event.text : `${event.subject}: ${event.text}`;
     line.append(time, make("span", event.severity, SEVERITY[event.severity]), make("span", seen, "quiet"), make("span", told));
     return line;
   });

@@ -120,10 +120,12 @@ fn source(event: &Event) -> String {
     }
 }
 
-/// What an event says, with what it is about where the text does not.
+/// What an event says, with what it is about where the text does not. That a
+/// kernel line is about the kernel goes without saying.
 pub(super) fn sentence(event: &Event) -> String {
     match event.subject.as_str() {
         "" => shown(&event.text),
+        "kernel" if event.log.is_some() => shown(&event.text),
         subject if event.text.contains(subject) => shown(&event.text),
         subject => shown(&format!("{subject}: {}", event.text)),
     }

@@ -28,7 +28,7 @@ pub struct Screen {
     pub hardware: Vec<DeviceKind>,
     /// This process' own cost.
     pub own: Vec<Gauge>,
-    /// Recent events, oldest first.
+    /// Recent events in the order of their times, oldest first.
     pub events: Vec<Event>,
 }
 
@@ -57,6 +57,9 @@ impl Screen {
                 RankState::of(&newest, engine.as_ref(), now_ns)
             })
             .collect();
+        // What was logged before the agent looked is heard of late.
+        let mut events = (sources.events)();
+        events.sort_by_key(|event| event.wall_ns);
         engines.sort_by(|a, b| a.place().cmp(&b.place()));
         history.take(&host, now_ns);
         Self {
@@ -69,7 +72,7 @@ impl Screen {
             cores: gauges::cores(&host),
             own: gauges::own(&host, history),
             host,
-            events: (sources.events)(),
+            events,
         }
     }
 

@@ -177,7 +177,7 @@ fn line(id: u64, ago_s: u64, severity: Severity, trust: Option<Trust>, text: &st
         severity,
         wall_ns: WALL - ago_s * SECOND,
         source: if trust.is_some() { "kmsg" } else { "engine_push" }.to_owned(),
-        subject: if trust.is_some() { String::new() } else { "10.0.0.7:8000".to_owned() },
+        subject: if trust.is_some() { "kernel" } else { "10.0.0.7:8000" }.to_owned(),
         text: text.to_owned(),
         log,
         ..Event::default()
@@ -192,14 +192,15 @@ fn eventful() -> Node {
     let mut node = three();
     let trust = [Trust::Attested, Trust::Claimed, Trust::Polled, Trust::File, Trust::Unknown];
     node.events = vec![
-        line(1, 190_000, S::Info, Some(trust[0]), "Linux version 6.8.0"),
-        line(2, 1200, S::Warning, Some(trust[2]), "pcieport 0000:00:01.0: AER: Corrected error"),
         line(3, 700, S::Info, None, "10.0.0.7:8000 began to report."),
         line(4, 600, S::Critical, Some(trust[0]), XID),
         line(5, 590, S::Error, Some(trust[1]), "systemd[1]: it says that it \u{1b}[31mfailed"),
         line(6, 500, S::Warning, Some(trust[3]), "from a file"),
         line(7, 400, S::Warning, Some(trust[4]), "from somewhere"),
         line(8, 3, S::Warning, None, "No sign of life for 30 s."),
+        // Heard of last, and the oldest.
+        line(1, 190_000, S::Info, Some(trust[0]), "Linux version 6.8.0"),
+        line(2, 1200, S::Warning, Some(trust[2]), "pcieport 0000:00:01.0: AER: Corrected error"),
     ];
     node
 }
