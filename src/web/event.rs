@@ -91,3 +91,29 @@ impl LogState {
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Trust;
+
+    #[test]
+    fn a_kernel_line_says_how_far_it_is_to_be_trusted_and_what_is_unknown_is_absent() {
+        let log = LogRecord {
+            trust: Trust::Claimed,
+            level: 255,
+            before_start: true,
+            ..LogRecord::default()
+        };
+        let json = |log| {
+            let event = Event { code: 79, log, ..Event::default() };
+            serde_json::to_value(EventState::of(&event)).expect("an event is JSON")
+        };
+        let told = json(Some(log));
+        assert_eq!((&told["code"], told.get("lost")), (&79.into(), None));
+        let log = &told["log"];
+        assert_eq!((&log["trust"], &log["before_start"]), (&"claimed".into(), &true.into()));
+        assert_eq!((log.get("level"), log.get("sequence"), log.get("device")), (None, None, None));
+        assert_eq!(json(None).get("log"), None);
+    }
+}
