@@ -20,7 +20,7 @@ pub struct HostState {
 pub struct DeviceState {
     /// What people call it; its index where the name is unknown.
     pub name: String,
-    /// `node`, `cpu`, `interface`, `disk`, `own`; empty where unknown.
+    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`; empty where unknown.
     pub kind: String,
     /// Who made it.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -28,6 +28,12 @@ pub struct DeviceState {
     /// A name that survives renumbering.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uuid: String,
+    /// The full id, of a container.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// UID of the container's Kubernetes pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
     /// Its readings by the metric's name.
     pub readings: BTreeMap<String, ReadingState>,
 }
@@ -72,8 +78,8 @@ impl HostState {
 
 impl DeviceState {
     fn of(device: Device, readings: BTreeMap<String, ReadingState>) -> Self {
-        let Device { name, kind, vendor, uuid, .. } = device;
-        Self { name, kind, vendor, uuid, readings }
+        let Device { name, kind, vendor, uuid, container, pod, .. } = device;
+        Self { name, kind, vendor, uuid, container, pod, readings }
     }
 }
 

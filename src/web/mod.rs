@@ -21,7 +21,7 @@ mod tests;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::schema::Event;
 
-pub use event::EventState;
+pub use event::{EventState, LogState};
 pub use host::{DeviceState, HostState, ReadingState};
 pub use limits::{CONNECTIONS_MAX, STREAMS_MAX};
 pub use rank::RankState;

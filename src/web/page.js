@@ -47,7 +47,7 @@ function meter(share) {
 function row(rank, now) {
   const line = make("tr");
   const name = make("td", rank.rank || rank.producers > 1 ? `${rank.engine} #${rank.rank}` : rank.engine);
-  name.title = [rank.engine, rank.endpoint, rank.source].filter(Boolean).join(" · ");
+  name.title = [rank.engine, rank.endpoint, rank.source, rank.pod, rank.container].filter(Boolean).join(" · ");
   if (rank.simulated) name.append(make("span", "SIMULATED", "tag"));
   const model = make("td", rank.model ?? "–");
   model.title = rank.model ?? "";
@@ -127,6 +127,45 @@ function drawHost(host) {
   list("host", pairs.length ? pairs : [["", "no readings yet"]]);
 }
 
+const CONTAINER_STATES = ["running", "frozen", "empty"];
+
+function containerRow(device) {
+  const said = (name) => device.readings[`container_${name}`];
+  const now = (name) => said(name)?.value;
+  const rate = (name) => (said(name) ? reading(device, name, said(name)) : undefined);
+  const share = (value) => known(value, (v) => `${(v * 100).toFixed(1)} %`);
+  const engines = [...ranks.values()].filter((rank) => device.container && rank.container === device.container);
+  const quota = now("cpu_quota_cores");
+  const cores = known(rate("cpu_seconds_total"), (v) => v.toFixed(2));
+  const used = now("memory_working_set_bytes") ?? now("memory_bytes");
+  const limit = now("memory_limit_bytes");
+  const periods = rate("cpu_periods_total");
+  const held = rate("cpu_throttled_periods_total");
+  const name = make("td", device.name);
+  name.title = [device.container, device.pod && `pod ${device.pod}`].filter(Boolean).join(" · ");
+  const state = CONTAINER_STATES.find((word) => now(word) > 0);
+  const line = make("tr");
+  line.append(
+    name,
+    make("td", [...new Set(engines.map((rank) => rank.engine))].join(", ")),
+    make("td", state ?? "–", state === "frozen" ? "warn" : ""),
+    make("td", quota ? `${cores} of ${quota}` : cores, "n"),
+    make("td", share(periods === undefined || held === undefined ? undefined : periods > 0 ? held / periods : 0), "n"),
+    limit && used !== undefined ? meter(used / limit) : make("td", known(used, bytes)),
+    make("td", share(rate("pressure_memory_some_seconds_total")), "n"),
+    make("td", whole(now("tasks")), "n"), make("td", whole(now("oom_kills_total")), "n"),
+  );
+  return line;
+}
+
+function drawContainers(host) {
+  const all = host.devices.filter((device) => device.kind === "container");
+  all.sort((a, b) => a.name.localeCompare(b.name));
+  at("containers-part").hidden = all.length === 0;
+  at("containers-count").textContent = all.length ? `${all.length}` : "";
+  at("containers").replaceChildren(...all.map(containerRow));
+}
+
 const SAMPLER = { ready: "good", not_here: "quiet", off: "quiet", stalled: "bad", failed: "bad" };
 
 function drawStatus(status) {
@@ -151,7 +190,12 @@ const SEVERITY = { info: "", warning: "warn", error: "bad", critical: "bad" };
 function drawEvents({ events }) {
   const lines = events.slice(-100).reverse().map((event) => {
     const line = make("li");
-    line.append(make("span", event.time.slice(11, 19), "quiet"), make("span", event.text, SEVERITY[event.severity]));
+    const log = event.log;
+    const seen = [event.source, log?.trust, log?.before_start && "before start"].filter(Boolean).join(", ");
+    const time = make("span", event.time.slice(11, 19), "quiet");
+    time.title = event.time;
+    const told = !event.subject || (log && event.subject === "kernel") || event.text.includes(event.subject) ? event.text : `${event.subject}: ${event.text}`;
+    line.append(time, make("span", event.severity, SEVERITY[event.severity]), make("span", seen, "quiet"), make("span", told));
     return line;
   });
   at("events").replaceChildren(...(lines.length ? lines : [make("li", "none yet", "quiet")]));
@@ -172,7 +216,7 @@ function poll() {
 const stream = new EventSource("/v1/routing/stream?hz=4&host=true");
 stream.addEventListener("state", (event) => { open = true; take(JSON.parse(event.data), true); draw(); poll(); });
 stream.addEventListener("change", (event) => take(JSON.parse(event.data), false));
-stream.addEventListener("host", (event) => { heard = performance.now(); drawHost(JSON.parse(event.data)); });
+stream.addEventListener("host", (event) => { heard = performance.now(); const host = JSON.parse(event.data); drawHost(host); drawContainers(host); });
 stream.onerror = () => { open = false; };
 
 function draw() {

@@ -9,9 +9,9 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 use super::gauges::{BUSY, LOAD};
 use super::screen::Screen;
 use super::text::{count, shown, span, width};
-use super::ui::{Tab, Ui};
-use super::{engines, events, health, host};
-use crate::schema::utc_text;
+use super::ui::{Place, Tab, Ui};
+use super::{containers, engines, events, health, host};
+use crate::schema::{Severity, utc_text};
 use crate::web::{NatsState, SamplerState};
 
 /// What is quiet: labels, headings, what is gone.
@@ -27,42 +27,66 @@ pub(super) const PLAIN: Style = Style::new();
 pub(super) struct Page {
     pub heading: Vec<Line<'static>>,
     pub rows: Vec<Line<'static>>,
+    /// The row that is chosen, where one can be, and the place that stands for
+    /// it.
+    pub chosen: Option<(usize, Place)>,
 }
 
-/// Draws `screen` as `ui` wants it. Returns the scroll that was possible:
+impl Page {
+    /// Rows, and nothing that stays.
+    pub(super) const fn of(rows: Vec<Line<'static>>) -> Self {
+        Self { heading: Vec::new(), rows, chosen: None }
+    }
+}
+
+/// Draws `screen` as `ui` wants it. Returns the place that was possible:
 /// whoever goes on with `ui` stores it there.
-pub fn draw(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui) -> usize {
+pub fn draw(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui) -> Place {
     let area = frame.area();
     let notices = notices(screen);
     let [head, notice, tabs, body, foot] = Layout::vertical([
-        Constraint::Length(1),
+        Constraint::Length(u16::from(area.height > 4)),
         Constraint::Length(notices.len() as u16),
-        Constraint::Length(2),
+        // What there is to see goes before what lies around it.
+        Constraint::Length(1 + u16::from(area.height > 10)),
         Constraint::Min(0),
-        Constraint::Length(1),
+        Constraint::Length(u16::from(area.height > 3)),
     ])
     .areas(area);
     frame.render_widget(header(screen, head.width.into()), head);
     frame.render_widget(Paragraph::new(notices), notice);
-    frame.render_widget(Paragraph::new(tab_line(screen, ui)), tabs);
+    frame.render_widget(Paragraph::new(tab_line(screen, ui, tabs.width.into())), tabs);
+    let columns = body.width.into();
     let page = match ui.tab {
-        Tab::Engines => engines::page(screen, ui.sort, body.width.into()),
-        Tab::Host => host::page(screen, body.width.into()),
-        Tab::Events => events::page(screen, body.width.into()),
-        Tab::Health => health::page(screen, body.width.into()),
+        Tab::Engines => engines::page(screen, ui, columns),
+        Tab::Host => host::page(screen, columns),
+        Tab::Containers => containers::page(screen, ui, columns),
+        Tab::Events => events::page(screen, ui, columns),
+        Tab::Health => health::page(screen, columns),
     };
-    let scroll = draw_page(frame, page, body, ui.scroll);
+    let place = draw_page(frame, page, body, ui.place.scroll);
     frame.render_widget(footer(screen, ui, foot.width.into()), foot);
+    if ui.detail && ui.tab == Tab::Events {
+        events::draw_detail(frame, screen, ui, area);
+    }
     if ui.help {
         draw_help(frame, area);
     }
-    scroll
+    place
 }
 
-fn draw_page(frame: &mut Frame<'_>, page: Page, area: Rect, scroll: usize) -> usize {
+fn draw_page(frame: &mut Frame<'_>, mut page: Page, area: Rect, scroll: usize) -> Place {
     let height = Constraint::Length(page.heading.len() as u16);
     let [heading, rows] = Layout::vertical([height, Constraint::Min(0)]).areas(area);
     let visible = usize::from(rows.height);
+    if let Some((row, _)) = &page.chosen {
+        page.rows[*row] = std::mem::take(&mut page.rows[*row]).patch_style(Modifier::BOLD);
+    }
+    // A row that is chosen stands in the middle.
+    let scroll = page
+        .chosen
+        .as_ref()
+        .map_or(scroll, |(row, _)| row.saturating_sub(visible.saturating_sub(1) / 2));
     let scroll = scroll.min(page.rows.len().saturating_sub(visible));
     let hidden = page.rows.len().saturating_sub(scroll + visible);
     let mut lines: Vec<Line<'_>> = page.rows.into_iter().skip(scroll).take(visible).collect();
@@ -72,7 +96,7 @@ fn draw_page(frame: &mut Frame<'_>, page: Page, area: Rect, scroll: usize) -> us
     }
     frame.render_widget(Paragraph::new(page.heading), heading);
     frame.render_widget(Paragraph::new(lines), rows);
-    scroll
+    page.chosen.map_or_else(|| Place::at(scroll), |(_, place)| place)
 }
 
 /// Name and node at the left; NATS, load and running time at the right.
@@ -113,20 +137,36 @@ fn notices(screen: &Screen) -> Vec<Line<'static>> {
     notices
 }
 
-fn tab_line(screen: &Screen, ui: &Ui) -> Line<'static> {
-    let mut spans = vec![Span::raw(" ")];
-    for (at, tab) in Tab::ALL.into_iter().enumerate() {
-        let chosen =
-            if tab == ui.tab { Modifier::REVERSED | Modifier::BOLD } else { Modifier::empty() };
-        spans.push(Span::styled(format!(" {} {} ", at + 1, tab.title()), chosen));
-        spans.push(match tab {
-            Tab::Engines => Span::styled(count(screen.engines.len() as f64), QUIET),
-            Tab::Health if ill(screen) => Span::styled("!", BAD),
-            _ => Span::raw(""),
-        });
-        spans.push(Span::raw("  "));
+/// The parts by key and title; by key alone where they do not fit, but for
+/// the one that is shown.
+fn tab_line(screen: &Screen, ui: &Ui, columns: usize) -> Line<'static> {
+    let line = |with_titles: bool| {
+        let mut spans = vec![Span::raw(" ")];
+        for (at, tab) in Tab::ALL.into_iter().enumerate() {
+            let chosen = tab == ui.tab;
+            let title = if with_titles || chosen { tab.title() } else { "" };
+            let text = format!(" {} {title} ", at + 1).replace("  ", " ");
+            let look = Modifier::REVERSED | Modifier::BOLD;
+            spans.push(Span::styled(text, if chosen { look } else { Modifier::empty() }));
+            if with_titles || chosen || tab == Tab::Health {
+                spans.push(beside(screen, tab));
+            }
+            spans.push(Span::raw(if with_titles { "  " } else { "" }));
+        }
+        Line::from(spans)
+    };
+    let long = line(true);
+    if long.width() <= columns + 2 { long } else { line(false) }
+}
+
+/// What stands beside a part's title.
+fn beside(screen: &Screen, tab: Tab) -> Span<'static> {
+    match tab {
+        Tab::Engines => Span::styled(count(screen.engines.len() as f64), QUIET),
+        Tab::Containers => Span::styled(count(screen.containers.len() as f64), QUIET),
+        Tab::Health if ill(screen) => Span::styled("!", BAD),
+        _ => Span::raw(""),
     }
-    Line::from(spans)
 }
 
 /// Whether our own health deserves a look.
@@ -136,22 +176,59 @@ fn ill(screen: &Screen) -> bool {
     status.samplers.iter().any(|sampler| bad(sampler.state)) || !status.losses.is_empty()
 }
 
+/// The keys that fit, the most needed first, and the time of what is shown.
 fn footer(screen: &Screen, ui: &Ui, columns: usize) -> Line<'static> {
-    let sort = match ui.tab {
-        Tab::Engines => format!("  s sort: {}", ui.sort.name()),
-        _ => String::new(),
-    };
-    let keys = format!(" q quit  ? help  tab next{sort}  ↑↓ scroll");
     let time = format!("{} UTC ", &utc_text(screen.wall_ns)[11..19]);
-    let gap = " ".repeat(columns.saturating_sub(width(&keys) + width(&time)).max(1));
-    Line::styled(keys + &gap + &time, QUIET)
+    let paused = if ui.paused { " PAUSED " } else { "" };
+    let room = columns.saturating_sub(width(&time) + width(paused) + 1);
+    let mut keys = String::new();
+    for key in keys_of(ui) {
+        if width(&keys) + width(&key) + 2 <= room || keys.is_empty() {
+            keys.push_str(if keys.is_empty() { " " } else { "  " });
+            keys.push_str(&key);
+        }
+    }
+    let gap = " ".repeat((room + 1).saturating_sub(width(&keys)).max(1));
+    Line::from(vec![
+        Span::styled(keys + &gap, if ui.typing { PLAIN } else { QUIET }),
+        Span::styled(paused, WARN.add_modifier(Modifier::REVERSED)),
+        Span::styled(format!("{}{time}", if ui.paused { " " } else { "" }), QUIET),
+    ])
+}
+
+fn keys_of(ui: &Ui) -> Vec<String> {
+    if ui.typing {
+        return vec![format!("/{}▏", shown(&ui.query)), "enter keep".into(), "esc all".into()];
+    }
+    let mut keys: Vec<String> = vec!["q quit".into(), "? help".into()];
+    match ui.tab {
+        Tab::Engines => keys.push(format!("s sort: {}", ui.sort.name())),
+        Tab::Containers => keys.push(format!("s sort: {}", ui.container_sort.name())),
+        Tab::Events => {
+            let least = match ui.least {
+                Severity::Info => "all".to_owned(),
+                least => format!("{}+", least.name()),
+            };
+            keys.extend([format!("f show: {least}"), "enter in full".into()]);
+        }
+        Tab::Host | Tab::Health => {}
+    }
+    if ui.tab.has_search() {
+        let query = shown(&ui.query);
+        keys.push(if query.is_empty() { "/ find".into() } else { format!("/ {query}") });
+    }
+    keys.extend(["space pause".into(), "tab next".into(), "↑↓ scroll".into()]);
+    keys
 }
 
 const HELP: &[&str] = &[
-    "",
-    "  1 2 3 4     engines, host, events, own health",
+    "  1 2 3 4 5   engines, host, containers, events, health",
     "  tab ← →     next, previous",
-    "  s           sort engines by the next column",
+    "  s           sort by the next column",
+    "  f           events: all, warnings, errors",
+    "  /           only rows with this in them; esc: all",
+    "  enter       an event in full",
+    "  space       hold the screen, let it go on",
     "  ↑ ↓ PgUp PgDn Home End   scroll",
     "  ?  esc      this help, away with it",
     "  q  Ctrl-C   quit",
@@ -161,11 +238,12 @@ const HELP: &[&str] = &[
     "  silent  overdue by more; nobody said goodbye",
     "  gone    it said goodbye",
     "  –       was not measured",
-    "",
+    "  ‹       logged before the agent first looked",
+    "  attested, claimed   the kernel's word, anybody's",
 ];
 
 fn draw_help(frame: &mut Frame<'_>, area: Rect) {
-    let (columns, rows) = (54.min(area.width), (HELP.len() as u16 + 2).min(area.height));
+    let (columns, rows) = (58.min(area.width), (HELP.len() as u16 + 2).min(area.height));
     let at = Rect::new((area.width - columns) / 2, (area.height - rows) / 2, columns, rows);
     let lines: Vec<Line<'_>> = HELP.iter().copied().map(Line::raw).collect();
     frame.render_widget(Clear, at);

@@ -3,10 +3,11 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::container::short;
 use super::draw::{BAD, PLAIN, Page, QUIET, WARN};
 use super::screen::Screen;
-use super::text::{ABSENT, age, bar, count, fit, percent, right, width};
-use super::ui::Sort;
+use super::text::{ABSENT, age, bar, count, fit, percent, right, said, width};
+use super::ui::Ui;
 use crate::schema::{Field, Freshness};
 use crate::web::RankState;
 
@@ -21,7 +22,7 @@ struct Column {
 
 /// The columns after the engine's name, which takes what they leave.
 const COLUMNS: &[Column] = &[
-    Column { title: "MODEL", columns: 28, from: 130, text: |rank| fit(&rank.model, 28) },
+    Column { title: "MODEL", columns: 28, from: 140, text: |rank| fit(&rank.model, 28) },
     Column { title: "STATE", columns: 15, from: 0, text: state },
     Column { title: "  RUN", columns: 5, from: 0, text: |rank| number(rank, Field::Running) },
     Column { title: " WAIT", columns: 5, from: 0, text: |rank| number(rank, Field::Waiting) },
@@ -34,17 +35,24 @@ const COLUMNS: &[Column] = &[
     },
     Column { title: " DEC/S", columns: 6, from: 72, text: |rank| number(rank, Field::DecodeRate) },
     Column { title: "    AGE", columns: 7, from: 0, text: |rank| age(rank.age_ms) },
-    Column { title: " LOST", columns: 5, from: 100, text: |rank| count(rank.lost as f64) },
-    Column { title: "SOURCE", columns: 9, from: 150, text: |rank| fit(&rank.source, 9) },
+    Column { title: " LOST", columns: 5, from: 110, text: |rank| count(rank.lost as f64) },
+    Column { title: "KNOWN BY", columns: 9, from: 90, text: |rank| fit(said(&rank.source), 9) },
+    Column { title: "CONTAINER", columns: 12, from: 160, text: container },
     Column { title: "ENDPOINT", columns: 32, from: 190, text: |rank| fit(&rank.endpoint, 32) },
 ];
 
 const NAME_COLUMNS_MIN: usize = 10;
 const NAME_COLUMNS_MAX: usize = 48;
 
-pub(super) fn page(screen: &Screen, sort: Sort, columns: usize) -> Page {
+pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
     if screen.engines.is_empty() {
-        return Page { heading: Vec::new(), rows: empty() };
+        return Page::of(empty());
+    }
+    let mut ranks: Vec<&RankState> =
+        screen.engines.iter().filter(|rank| ui.wants(&words(rank))).collect();
+    if ranks.is_empty() {
+        let text = format!(" None of {} engines has this in it.", screen.engines.len());
+        return Page::of(vec![Line::raw(text)]);
     }
     let shown: Vec<&Column> = COLUMNS.iter().filter(|column| columns >= column.from).collect();
     let taken: usize = shown.iter().map(|column| column.columns + 1).sum();
@@ -54,11 +62,10 @@ pub(super) fn page(screen: &Screen, sort: Sort, columns: usize) -> Page {
         heading.push(' ');
         heading.push_str(&fit(column.title, column.columns));
     }
-    let mut ranks: Vec<&RankState> = screen.engines.iter().collect();
-    ranks.sort_by(|a, b| sort.order(a, b));
+    ranks.sort_by(|a, b| ui.sort.order(a, b));
     let shared = Shared::of(&screen.engines, name_columns);
     let rows = ranks.into_iter().map(|rank| row(rank, &shared, &shown)).collect();
-    Page { heading: vec![Line::styled(heading, QUIET)], rows }
+    Page { heading: vec![Line::styled(heading, QUIET)], ..Page::of(rows) }
 }
 
 fn row(rank: &RankState, shared: &Shared, shown: &[&Column]) -> Line<'static> {
@@ -136,6 +143,16 @@ fn place(rank: &RankState) -> String {
     name
 }
 
+/// What a search looks at.
+fn words(rank: &RankState) -> String {
+    let RankState { model, endpoint, source, container, pod, freshness, activity, .. } = rank;
+    format!("{} {model} {endpoint} {source} {container} {pod} {freshness} {activity}", name(rank))
+}
+
+fn container(rank: &RankState) -> String {
+    fit(said(short(&rank.container)), 12)
+}
+
 const fn style(freshness: Freshness) -> Style {
     match freshness {
         Freshness::Fresh => PLAIN,
@@ -164,8 +181,8 @@ fn empty() -> Vec<Line<'static>> {
     [
         " No engines found yet.",
         "",
-        " An engine appears here as soon as it reports its steps to this agent;",
-        " python/README.md shows how, in ten lines.",
+        " An engine appears here as soon as it reports its steps to this agent, by",
+        " ten lines in it (python/README.md), or is found by its Prometheus page.",
         "",
         " To look around without one: eagle-eye run --demo",
     ]

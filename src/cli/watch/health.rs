@@ -27,7 +27,7 @@ pub(super) fn page(screen: &Screen, columns: usize) -> Page {
         rows.push(Line::styled(" WHAT EAGLE EYE COSTS", QUIET));
         rows.extend(screen.own.iter().map(|gauge| host::row(gauge, columns)));
     }
-    Page { heading: Vec::new(), rows }
+    Page::of(rows)
 }
 
 fn readiness(screen: &Screen) -> Line<'static> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::platform::clock::SECOND_NS;
-use crate::web::HostState;
+use crate::web::{HostState, ReadingState};
 
 /// Points of a curve, one a second; older ones are dropped.
 pub const POINTS_MAX: usize = 120;
@@ -17,6 +17,39 @@ pub struct History {
 
 /// Kind and name of the device, and the metric.
 type Key = (String, String, String);
+
+/// Which readings of a device have a curve: points cost memory, and there are
+/// nodes with hundreds of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Curves {
+    /// The node's load: each.
+    Each,
+    /// Other devices: counters, from when they first rise.
+    Rising,
+    /// Containers: none.
+    None,
+}
+
+impl Curves {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "node" | "cpu" | "interface" | "disk" | "own" => Self::Each,
+            super::container::KIND => Self::None,
+            _ => Self::Rising,
+        }
+    }
+
+    fn want(self, reading: &ReadingState, curve: &Curve) -> bool {
+        match self {
+            Self::Each => true,
+            Self::Rising => {
+                let rises = curve.rate.is_some_and(|rate| rate > 0.0);
+                reading.kind == "counter" && (rises || !curve.points.is_empty())
+            }
+            Self::None => false,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Curve {
@@ -42,6 +75,7 @@ impl History {
             self.taken_ns = now_ns;
         }
         for device in &host.devices {
+            let curves = Curves::of(&device.kind);
             for (metric, reading) in &device.readings {
                 let key = (device.kind.clone(), device.name.clone(), metric.clone());
                 let curve = self.curves.entry(key).or_default();
@@ -52,7 +86,7 @@ impl History {
                 } else {
                     curve.rate = Some(reading.value);
                 }
-                if let (true, Some(value)) = (point, curve.rate) {
+                if let (true, Some(value)) = (point && curves.want(reading, curve), curve.rate) {
                     curve.points.truncate(POINTS_MAX - 1);
                     curve.points.push_front(value);
                 }

@@ -1,7 +1,8 @@
-//! The node's load.
+//! The node's load, and under it the node's devices.
 
 use ratatui::text::{Line, Span};
 
+use super::devices;
 use super::draw::{Page, QUIET};
 use super::gauges::Gauge;
 use super::screen::Screen;
@@ -12,12 +13,13 @@ const TEXT_COLUMNS: usize = 20;
 const BAR_COLUMNS: usize = 12;
 
 pub(super) fn page(screen: &Screen, columns: usize) -> Page {
-    if screen.gauges.is_empty() {
-        let text = " Nothing read yet; 4 shows how the samplers are.";
-        return Page { heading: Vec::new(), rows: vec![Line::raw(text)] };
+    if screen.gauges.is_empty() && screen.hardware.is_empty() {
+        let text = " Nothing read yet; 5 shows how the samplers are.";
+        return Page::of(vec![Line::raw(text)]);
     }
     let mut rows = cores(&screen.cores, columns);
     rows.extend(screen.gauges.iter().map(|gauge| row(gauge, columns)));
+    rows.extend(devices::rows(screen, columns));
     let heading = format!(
         " {} {} {} LAST {} SECONDS",
         fit("", LABEL_COLUMNS),
@@ -25,7 +27,7 @@ pub(super) fn page(screen: &Screen, columns: usize) -> Page {
         fit("", BAR_COLUMNS),
         curve_columns(columns),
     );
-    Page { heading: vec![Line::styled(heading, QUIET)], rows }
+    Page { heading: vec![Line::styled(heading, QUIET)], ..Page::of(rows) }
 }
 
 /// A row of load: label, value, bar, curve.

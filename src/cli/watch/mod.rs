@@ -5,10 +5,14 @@
 //! judges nothing: it shows what samplers and engines said, how old that is,
 //! and what was lost.
 
+mod container;
+mod containers;
+mod devices;
 mod draw;
 mod engines;
 mod events;
 mod gauges;
+mod hardware;
 mod health;
 mod history;
 mod host;
@@ -16,6 +20,7 @@ mod host;
 mod picture;
 mod plain;
 mod screen;
+mod sort;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -23,10 +28,13 @@ mod text;
 mod ui;
 pub(super) mod verb;
 
+pub use container::Container;
 pub use draw::draw;
 pub use gauges::Gauge;
+pub use hardware::{DeviceKind, Sign};
 pub use history::{History, POINTS_MAX};
 pub use plain::{json, plain};
 pub use screen::Screen;
+pub use sort::{ContainerSort, Sort};
 pub use terminal::run_terminal;
-pub use ui::{Flow, Sort, Tab, Ui};
+pub use ui::{Flow, Place, Tab, Ui};

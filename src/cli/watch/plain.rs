@@ -2,18 +2,33 @@
 
 use serde::Serialize;
 
+use super::container::{Container, short};
+use super::containers;
 use super::engines::name;
-use super::events::sentence;
+use super::events::{origin, sentence};
+use super::hardware::{DeviceKind, Sign};
 use super::screen::Screen;
-use super::text::{ABSENT, age, count, percent, shown, span, width};
+use super::text::{ABSENT, age, count, percent, said as or_absent, shown, span, width};
 use crate::schema::{Field, utc_text};
 use crate::web::{EventState, HostState, NatsState, RankState, SamplerStatus, Status};
 
 /// Events in the plain form: the latest.
 const EVENTS_SHOWN: usize = 10;
 
-const HEADINGS: [&str; 12] = [
-    "ENGINE", "MODEL", "STATE", "ACTIVITY", "RUN", "WAIT", "KV", "PRE/S", "DEC/S", "AGE", "LOST",
+const HEADINGS: [&str; 14] = [
+    "ENGINE",
+    "MODEL",
+    "STATE",
+    "ACTIVITY",
+    "RUN",
+    "WAIT",
+    "KV",
+    "PRE/S",
+    "DEC/S",
+    "AGE",
+    "LOST",
+    "KNOWN BY",
+    "CONTAINER",
     "MARK",
 ];
 
@@ -43,6 +58,12 @@ pub fn plain(screen: &Screen) -> String {
     lines.extend(
         screen.gauges.iter().map(|gauge| format!("host {}: {}", shown(&gauge.label), gauge.text)),
     );
+    for container in &screen.containers {
+        let name = containers::name(container);
+        lines.push(shown(&format!("container {name}: {}", containers::sentence(container))));
+    }
+    let watched = screen.hardware.iter().filter(|kind| kind.watched > 0);
+    lines.extend(watched.flat_map(device_lines));
     for sampler in &status.samplers {
         let comma = if sampler.sentence.is_empty() { "" } else { ", " };
         let SamplerStatus { name, state, sentence, .. } = sampler;
@@ -53,10 +74,26 @@ pub fn plain(screen: &Screen) -> String {
     }
     for event in &screen.events[screen.events.len().saturating_sub(EVENTS_SHOWN)..] {
         let (time, severity) = (utc_text(event.wall_ns), event.severity.name());
-        lines.push(format!("event {time} {severity} {}", sentence(event)));
+        let origin = match origin(event) {
+            none if none.is_empty() => none,
+            some => format!(" ({some})"),
+        };
+        lines.push(format!("event {time} {severity} {}{origin}", sentence(event)));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn device_lines(kind: &DeviceKind) -> Vec<String> {
+    let line =
+        |sign: &Sign, text: String| shown(&format!("device {} {}: {text}", kind.kind, sign.device));
+    let head = shown(&format!("devices {}: {}", kind.kind, kind.devices));
+    let peaks = kind.peaks.iter().map(|sign| line(sign, sign.peak(&kind.kind)));
+    let signs = kind
+        .signs
+        .iter()
+        .map(|sign| line(sign, format!("{} {}", sign.label(&kind.kind), sign.text())));
+    std::iter::once(head).chain(peaks).chain(signs).collect()
 }
 
 fn engine_lines(engines: &[RankState]) -> Vec<String> {
@@ -95,12 +132,16 @@ fn cells(rank: &RankState) -> [String; HEADINGS.len()] {
         said(Field::DecodeRate, count),
         age(rank.age_ms),
         rank.lost.to_string(),
+        shown(or_absent(&rank.source)),
+        shown(or_absent(short(&rank.container))),
         if rank.simulated { "SIMULATED".to_owned() } else { String::new() },
     ]
 }
 
 /// The screen as one line of JSON: `time`, `status`, `ranks`, `host` and
-/// `events`, each as the routes of `/v1` say it.
+/// `events`, each as the routes of `/v1` say it; and what is made of the
+/// readings of `host`, `containers` with their rates and engines, and
+/// `hardware` with what is not at rest.
 #[must_use]
 pub fn json(screen: &Screen) -> String {
     #[derive(Serialize)]
@@ -110,6 +151,8 @@ pub fn json(screen: &Screen) -> String {
         status: &'a Status,
         ranks: &'a [RankState],
         host: &'a HostState,
+        containers: &'a [Container],
+        hardware: &'a [DeviceKind],
         events: Vec<EventState>,
     }
     let told = Told {
@@ -118,6 +161,8 @@ pub fn json(screen: &Screen) -> String {
         status: &screen.status,
         ranks: &screen.engines,
         host: &screen.host,
+        containers: &screen.containers,
+        hardware: &screen.hardware,
         events: screen.events.iter().map(EventState::of).collect(),
     };
     serde_json::to_string(&told).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))

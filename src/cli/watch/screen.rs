@@ -1,6 +1,8 @@
 //! All that there is to show at one instant.
 
+use super::container::{self, Container};
 use super::gauges::{self, Gauge};
+use super::hardware::{self, DeviceKind};
 use super::history::History;
 use crate::schema::Event;
 use crate::web::{HostState, RankState, Sources, Status};
@@ -20,9 +22,13 @@ pub struct Screen {
     pub gauges: Vec<Gauge>,
     /// The busy share of every core, 0 to 1, in the order of their numbers.
     pub cores: Vec<f64>,
+    /// The node's containers, by name.
+    pub containers: Vec<Container>,
+    /// The node's devices that are neither processors nor disks, by kind.
+    pub hardware: Vec<DeviceKind>,
     /// This process' own cost.
     pub own: Vec<Gauge>,
-    /// Recent events, oldest first.
+    /// Recent events in the order of their times, oldest first.
     pub events: Vec<Event>,
 }
 
@@ -32,6 +38,17 @@ impl Screen {
     /// rates of counters are known from the second call on.
     #[must_use]
     pub fn collect(sources: &Sources, now_ns: u64, wall_ns: u64, history: &mut History) -> Self {
+        let host = HostState::of(&sources.readings, &sources.names, now_ns);
+        Self::with_host(sources, host, (now_ns, wall_ns), history)
+    }
+
+    /// The same where the readings are these.
+    pub(super) fn with_host(
+        sources: &Sources,
+        host: HostState,
+        (now_ns, wall_ns): (u64, u64),
+        history: &mut History,
+    ) -> Self {
         let mut engines: Vec<RankState> = sources
             .steps
             .iter()
@@ -40,18 +57,22 @@ impl Screen {
                 RankState::of(&newest, engine.as_ref(), now_ns)
             })
             .collect();
+        // What was logged before the agent looked is heard of late.
+        let mut events = (sources.events)();
+        events.sort_by_key(|event| event.wall_ns);
         engines.sort_by(|a, b| a.place().cmp(&b.place()));
-        let host = HostState::of(&sources.readings, &sources.names, now_ns);
         history.take(&host, now_ns);
         Self {
             wall_ns,
             status: (sources.status)(),
+            containers: container::all(&host, history, &engines),
+            hardware: hardware::all(&host, history),
             engines,
             gauges: gauges::host(&host, history),
             cores: gauges::cores(&host),
             own: gauges::own(&host, history),
             host,
-            events: (sources.events)(),
+            events,
         }
     }
 

@@ -68,17 +68,24 @@ fn run_screen(
     stop: &Stop,
 ) -> io::Result<()> {
     let mut ui = Ui::default();
+    let mut held = None;
     while !stop.is_raised() {
         let now_ns = clock::monotonic_ns();
-        let screen = feed(now_ns);
+        let newest = feed(now_ns);
+        // What is held stays until it is let go; curves and events go on.
+        let screen = match held.take() {
+            Some(screen) if ui.paused => screen,
+            _ => newest,
+        };
         loop {
-            terminal.draw(|frame| ui.scroll = draw(frame, &screen, &ui))?;
+            terminal.draw(|frame| ui.place = draw(frame, &screen, &ui))?;
             match keys(&mut ui, now_ns + PERIOD_NS, stop)? {
                 Keys::Leave => return Ok(()),
                 Keys::None => break,
                 Keys::Some => {}
             }
         }
+        held = Some(screen);
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Every screen as text, and the keys.
 
+mod senses;
+
 use std::path::Path;
 
 use bytemuck::Zeroable;
@@ -14,7 +16,10 @@ use crate::newest::{Names, NewestStep, ReadingCell, ReadingTable, StepTable};
 use crate::schema::{
     Engine, Event, EventKind, Field, Flag, MetricId, Reading, Role, Severity, StepCore,
 };
-use crate::web::{LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Sources, Status};
+use crate::web::{
+    DeviceState, HostState, LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Sources,
+    Status,
+};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
@@ -29,6 +34,8 @@ struct Node {
     status: Status,
     events: Vec<Event>,
     cells: Vec<ReadingCell>,
+    /// Devices beside those of the table, and how fast each counter rises.
+    devices: Vec<(DeviceState, std::collections::BTreeMap<String, f64>)>,
     writer: crate::newest::StepWriter,
 }
 
@@ -58,7 +65,7 @@ impl Node {
         };
         let writer = steps.writer();
         let (names, events, cells) = (Names::new("node-a"), Vec::new(), Vec::new());
-        Self { steps, readings, names, status, events, cells, writer }
+        Self { steps, readings, names, status, events, cells, devices: Vec::new(), writer }
     }
 
     /// An engine whose step ended and that was heard so long ago.
@@ -143,12 +150,26 @@ impl Node {
                 let time_ns = at_ns - 100 * MS;
                 cell.write(&Reading { time_ns, value, ..*reading });
             }
+            let mut host = HostState::of(&sources.readings, &sources.names, at_ns);
+            host.devices.extend(self.devices_at(second));
+            let screen = Screen::with_host(&sources, host, (at_ns, WALL), &mut history);
             if second == 0 {
-                return Screen::collect(&sources, NOW, WALL, &mut history);
+                return screen;
             }
-            let _ = Screen::collect(&sources, at_ns, WALL, &mut history);
         }
         unreachable!("the last second returns")
+    }
+
+    /// The devices as they were so long ago.
+    fn devices_at(&self, seconds_ago: u64) -> impl Iterator<Item = DeviceState> {
+        self.devices.iter().map(move |(device, rates)| {
+            let mut device = device.clone();
+            for (metric, rate) in rates {
+                device.readings.get_mut(metric).expect("a rate is of a reading").value -=
+                    rate * seconds_ago as f64;
+            }
+            device
+        })
     }
 }
 
@@ -234,10 +255,13 @@ fn simulated() -> Node {
     let mut node = Node::new();
     node.status.simulated = true;
     for at in 0..4_u16 {
-        node.engine(&format!("demo-{at}"), LLAMA, 4, |step| {
+        let name = format!("demo-{at}");
+        node.engine(&name, LLAMA, 4, |step| {
             put(step, (4 + u32::from(at) * 9, u32::from(at) * 3, f32::from(at) * 0.31, 812.0));
             step.raise(Flag::Simulated);
         });
+        let source = "simulated".to_owned();
+        node.names.put_engine(Engine { source, ..Engine::named(&name, LLAMA) });
     }
     node.load();
     node
@@ -285,7 +309,7 @@ fn check(file: &str, text: &str) {
 #[test]
 fn every_screen_looks_as_it_was_last_found_good() {
     let on = |tab| Ui { tab, ..Ui::default() };
-    let sorted = Ui { sort: Sort::Waiting, scroll: 5, ..Ui::default() };
+    let sorted = Ui { sort: Sort::Waiting, place: Place::at(5), ..Ui::default() };
     let help = Ui { help: true, ..Ui::default() };
     let (empty, three, many, overdue, simulated) = (
         Node::new().screen(),
@@ -399,8 +423,8 @@ fn keys_choose_sort_scroll_help_and_leave() {
     let mut press = |code: KeyCode| {
         let flow = ui.key(KeyEvent::new(code, KeyModifiers::NONE));
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        terminal.draw(|frame| ui.scroll = draw(frame, &screen, &ui)).unwrap();
-        (flow, ui.tab, ui.sort, ui.scroll, ui.help)
+        terminal.draw(|frame| ui.place = draw(frame, &screen, &ui)).unwrap();
+        (flow, ui.tab, ui.sort, ui.place.scroll, ui.help)
     };
     use Flow::{Leave, Stay};
     for (code, expected) in [
@@ -410,7 +434,7 @@ fn keys_choose_sort_scroll_help_and_leave() {
         (KeyCode::Up, (Stay, Tab::Engines, Sort::Name, 20, false)),
         (KeyCode::PageUp, (Stay, Tab::Engines, Sort::Name, 10, false)),
         (KeyCode::Char('s'), (Stay, Tab::Engines, Sort::State, 0, false)),
-        (KeyCode::Char('3'), (Stay, Tab::Events, Sort::State, 0, false)),
+        (KeyCode::Char('4'), (Stay, Tab::Events, Sort::State, 0, false)),
         (KeyCode::PageDown, (Stay, Tab::Events, Sort::State, 0, false)),
         (KeyCode::Tab, (Stay, Tab::Health, Sort::State, 0, false)),
         (KeyCode::Right, (Stay, Tab::Engines, Sort::State, 0, false)),

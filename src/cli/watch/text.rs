@@ -33,6 +33,34 @@ pub(super) fn fit(name: &str, columns: usize) -> String {
     if columns == 0 { String::new() } else { cut + &" ".repeat(columns.saturating_sub(wide)) }
 }
 
+/// `text` in at most `columns`; what does not fit is cut at its end.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    let text = shown(text);
+    if width(&text) <= columns {
+        return text;
+    }
+    let bytes = bytes_within(text.chars(), columns.saturating_sub(1));
+    if columns == 0 { String::new() } else { format!("{}…", &text[..bytes]) }
+}
+
+/// `text` in lines of at most `columns`, broken between words where there are
+/// any; no lines of no text.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let text = shown(text);
+    let (mut rest, mut lines) = (text.trim(), Vec::new());
+    while !rest.is_empty() {
+        let bytes = bytes_within(rest.chars(), columns);
+        let one = rest.chars().next().map_or(1, char::len_utf8);
+        let (line, after) = rest.split_at(bytes.max(one));
+        let between =
+            if after.is_empty() || after.starts_with(' ') { None } else { line.rfind(' ') };
+        let line = between.map_or(line, |at| &line[..at]);
+        lines.push(line.to_owned());
+        rest = rest[line.len()..].trim_start();
+    }
+    lines
+}
+
 /// Bytes of the first characters that take at most `columns`.
 fn bytes_within(characters: impl Iterator<Item = char>, columns: usize) -> usize {
     let (mut bytes, mut taken) = (0, 0);
@@ -142,6 +170,11 @@ fn scaled(value: f64, step: f64, units: &[&str]) -> String {
     format!("{value:.digits$}{}", units[unit])
 }
 
+/// `text`, or what stands where it is empty.
+pub(super) const fn said(text: &str) -> &str {
+    if text.is_empty() { ABSENT } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +193,26 @@ mod tests {
             let fitted = fit(name, columns);
             assert_eq!(fitted, expected);
             assert_eq!(width(&fitted), columns, "{name}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_their_end_or_broken_between_words() {
+        for (text, columns, expected) in
+            [("short", 5, "short"), ("longer", 5, "long…"), ("x", 0, ""), ("模型", 3, "模…")]
+        {
+            assert_eq!(cut(text, columns), expected);
+        }
+        for (text, columns, expected) in [
+            ("", 5, &[][..]),
+            ("one two three", 7, &["one two", "three"][..]),
+            ("one two three", 8, &["one two", "three"]),
+            ("abcdefgh ij", 3, &["abc", "def", "gh", "ij"]),
+            ("a\u{1b}b", 9, &["a?b"]),
+            ("模型", 1, &["模", "型"]),
+            ("xy", 0, &["x", "y"]),
+        ] {
+            assert_eq!(wrapped(text, columns), expected, "{text}");
         }
     }
 

@@ -1,11 +1,15 @@
-//! What the person at the terminal chose to see.
-
-use std::cmp::Ordering;
+//! What the person at the terminal chose to see, and the keys that choose.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::schema::Field;
-use crate::web::RankState;
+use super::sort::{ContainerSort, Sort};
+use crate::schema::{Event, Severity};
+
+/// Characters of a search; more are not taken.
+const QUERY_MAX: usize = 40;
+
+/// Rows that a page key scrolls.
+const PAGE: usize = 10;
 
 /// What the person at the terminal chose to see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,10 +18,34 @@ pub struct Ui {
     pub tab: Tab,
     /// How engines are sorted.
     pub sort: Sort,
+    /// How containers are sorted.
+    pub container_sort: ContainerSort,
+    /// The least severity of events that are shown.
+    pub least: Severity,
+    /// What rows must hold, in lower case; empty shows all.
+    pub query: String,
+    /// Whether keys go into `query`.
+    pub typing: bool,
     /// Whether the help lies over it.
     pub help: bool,
-    /// Rows scrolled past.
+    /// Whether one event is shown in full.
+    pub detail: bool,
+    /// Whether the screen stays as it is.
+    pub paused: bool,
+    /// How far it is scrolled.
+    pub place: Place,
+}
+
+/// How far a part is scrolled, as [`super::draw`] last found it possible.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Rows scrolled past; of events, the row that is chosen.
     pub scroll: usize,
+    /// What `scroll` was when it was last drawn.
+    drawn: usize,
+    /// The event that was chosen: it stays chosen while newer ones come. None
+    /// at the top, where the newest is.
+    event: Option<(u64, u64)>,
 }
 
 /// Parts of the screen.
@@ -26,30 +54,14 @@ pub enum Tab {
     /// Every rank.
     #[default]
     Engines,
-    /// The node's load.
+    /// The node's load and its devices.
     Host,
+    /// Every container.
+    Containers,
     /// What happened.
     Events,
     /// Samplers, NATS, losses, own cost.
     Health,
-}
-
-/// How engines are sorted; the largest or worst first, but names by alphabet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sort {
-    /// By engine, rank and front end.
-    #[default]
-    Name,
-    /// The least fresh first.
-    State,
-    /// Most running requests first.
-    Running,
-    /// Most waiting requests first.
-    Waiting,
-    /// The fullest cache first.
-    Cache,
-    /// The oldest first.
-    Age,
 }
 
 /// Whether to go on.
@@ -63,7 +75,8 @@ pub enum Flow {
 
 impl Tab {
     /// Every part, in the order of its key.
-    pub const ALL: [Self; 4] = [Self::Engines, Self::Host, Self::Events, Self::Health];
+    pub const ALL: [Self; 5] =
+        [Self::Engines, Self::Host, Self::Containers, Self::Events, Self::Health];
 
     /// Its title.
     #[must_use]
@@ -71,9 +84,15 @@ impl Tab {
         match self {
             Self::Engines => "Engines",
             Self::Host => "Host",
+            Self::Containers => "Containers",
             Self::Events => "Events",
             Self::Health => "Health",
         }
+    }
+
+    /// Whether its rows can be searched.
+    pub(super) const fn has_search(self) -> bool {
+        matches!(self, Self::Engines | Self::Containers | Self::Events)
     }
 
     const fn moved(self, by: usize) -> Self {
@@ -81,40 +100,31 @@ impl Tab {
     }
 }
 
-impl Sort {
-    /// Every way, in the order of the key.
-    pub const ALL: [Self; 6] =
-        [Self::Name, Self::State, Self::Running, Self::Waiting, Self::Cache, Self::Age];
-
-    /// What it sorts by.
+impl Place {
+    /// Scrolled past so many rows.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::State => "state",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Cache => "KV cache",
-            Self::Age => "age",
-        }
+    pub const fn at(scroll: usize) -> Self {
+        Self { scroll, drawn: scroll, event: None }
     }
 
-    /// Puts ranks in order; equals stay in the order of their names, so that
-    /// rows do not jump. What was not measured comes last.
-    pub(super) fn order(self, a: &RankState, b: &RankState) -> Ordering {
-        let most = |field| {
-            let value = |rank: &RankState| rank.value(field).unwrap_or(-1.0);
-            value(b).total_cmp(&value(a))
+    /// At this event, the one in row `scroll`.
+    pub(super) fn at_event(scroll: usize, event: &Event) -> Self {
+        let event = (scroll > 0).then_some((event.id, event.wall_ns));
+        Self { scroll, drawn: scroll, event }
+    }
+
+    /// The row among `events` that is chosen: the same event as when it was
+    /// last drawn, moved by what keys did since.
+    pub(super) fn row(&self, events: &[&Event]) -> usize {
+        let held = self
+            .event
+            .and_then(|held| events.iter().position(|event| (event.id, event.wall_ns) == held));
+        let row = match held {
+            Some(row) if self.scroll >= self.drawn => row.saturating_add(self.scroll - self.drawn),
+            Some(row) => row.saturating_sub(self.drawn - self.scroll),
+            None => self.scroll,
         };
-        let first = match self {
-            Self::Name => Ordering::Equal,
-            Self::State => b.freshness.cmp(&a.freshness),
-            Self::Running => most(Field::Running),
-            Self::Waiting => most(Field::Waiting),
-            Self::Cache => most(Field::KvUsage),
-            Self::Age => b.age_ms.total_cmp(&a.age_ms),
-        };
-        first.then_with(|| a.place().cmp(&b.place()))
+        row.min(events.len().saturating_sub(1))
     }
 }
 
@@ -122,36 +132,92 @@ impl Ui {
     /// Does what a key asks for. How far there is to scroll is known to
     /// [`super::draw`], which says where it stopped.
     pub fn key(&mut self, key: KeyEvent) -> Flow {
-        const PAGE: usize = 10;
         if key.kind == KeyEventKind::Release {
             return Flow::Stay;
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c' | 'd') if control => return Flow::Leave,
+            code if self.typing => self.search_key(code),
             KeyCode::Char('q') => return Flow::Leave,
             KeyCode::Char('?') => self.help = !self.help,
-            KeyCode::Esc => self.help = false,
-            KeyCode::Char(digit @ '1'..='4') => self.show(Tab::ALL[digit as usize - '1' as usize]),
+            KeyCode::Esc => self.escape(),
+            KeyCode::Char(' ') => self.paused = !self.paused,
+            KeyCode::Char(digit @ '1'..='5') => self.show(Tab::ALL[digit as usize - '1' as usize]),
             KeyCode::Tab | KeyCode::Right => self.show(self.tab.moved(1)),
             KeyCode::BackTab | KeyCode::Left => self.show(self.tab.moved(Tab::ALL.len() - 1)),
-            KeyCode::Char('s') => {
-                self.sort = Sort::ALL[(self.sort as usize + 1) % Sort::ALL.len()];
-                self.scroll = 0;
-            }
-            KeyCode::Up => self.scroll = self.scroll.saturating_sub(1),
-            KeyCode::PageUp => self.scroll = self.scroll.saturating_sub(PAGE),
-            KeyCode::Down => self.scroll = self.scroll.saturating_add(1),
-            KeyCode::PageDown => self.scroll = self.scroll.saturating_add(PAGE),
-            KeyCode::Home => self.scroll = 0,
-            KeyCode::End => self.scroll = usize::MAX,
-            _ => {}
+            KeyCode::Char('s') => self.sort_next(),
+            KeyCode::Char('f') if self.tab == Tab::Events => self.filter_next(),
+            KeyCode::Char('/') if self.tab.has_search() => self.typing = true,
+            KeyCode::Enter if self.tab == Tab::Events => self.detail = !self.detail,
+            code => self.scroll_key(code),
         }
         Flow::Stay
     }
 
-    const fn show(&mut self, tab: Tab) {
-        self.tab = tab;
-        self.scroll = 0;
+    /// Whether a row that says `text` is to be shown.
+    pub(super) fn wants(&self, text: &str) -> bool {
+        self.query.is_empty() || text.to_lowercase().contains(&self.query)
+    }
+
+    fn scroll_key(&mut self, code: KeyCode) {
+        let scroll = &mut self.place.scroll;
+        match code {
+            KeyCode::Up => *scroll = scroll.saturating_sub(1),
+            KeyCode::PageUp => *scroll = scroll.saturating_sub(PAGE),
+            KeyCode::Down => *scroll = scroll.saturating_add(1),
+            KeyCode::PageDown => *scroll = scroll.saturating_add(PAGE),
+            KeyCode::Home => self.place = Place::at(0),
+            KeyCode::End => *scroll = usize::MAX,
+            _ => {}
+        }
+    }
+
+    fn search_key(&mut self, code: KeyCode) {
+        match code {
+            KeyCode::Enter => self.typing = false,
+            KeyCode::Esc => (self.typing, self.query) = (false, String::new()),
+            KeyCode::Backspace => _ = self.query.pop(),
+            KeyCode::Char(c) if !c.is_control() && self.query.chars().count() < QUERY_MAX => {
+                self.query.extend(c.to_lowercase());
+            }
+            _ => return,
+        }
+        self.place = Place::at(0);
+    }
+
+    /// Takes away what lies on top: the help, the event, then the search.
+    fn escape(&mut self) {
+        if self.help || self.detail {
+            (self.help, self.detail) = (false, false);
+        } else if !self.query.is_empty() {
+            self.query.clear();
+            self.place = Place::at(0);
+        }
+    }
+
+    fn sort_next(&mut self) {
+        match self.tab {
+            Tab::Engines => self.sort = self.sort.next(),
+            Tab::Containers => self.container_sort = self.container_sort.next(),
+            _ => return,
+        }
+        self.place = Place::at(0);
+    }
+
+    fn filter_next(&mut self) {
+        self.least = match self.least {
+            Severity::Info => Severity::Warning,
+            Severity::Warning => Severity::Error,
+            Severity::Error | Severity::Critical => Severity::Info,
+        };
+        self.place = Place::at(0);
+    }
+
+    fn show(&mut self, tab: Tab) {
+        if tab != self.tab {
+            self.query.clear();
+        }
+        (self.tab, self.detail, self.place) = (tab, false, Place::at(0));
     }
 }
