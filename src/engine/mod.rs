@@ -25,7 +25,7 @@ pub use desk::{RECENT_MAX, Recent};
 pub use load_model::LoadModel;
 pub use measure::{MeasurePlan, Measured, StageTimes, end_to_end};
 pub use part::{PartLine, PartState};
-pub use reach::{Right, Server, StreamState, Unseen, nats_reach};
+pub use reach::{Right, Server, ServerSeen, StreamState, Unseen, nats_reach};
 pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
 
 /// The samplers that this build can start.

@@ -7,7 +7,7 @@ use crate::config::NatsPlan;
 use crate::schema::subject_token;
 use crate::transports::nats::{self, Wanted, look_at_servers};
 
-pub use crate::transports::nats::{JetStream as StreamState, Unseen};
+pub use crate::transports::nats::{JetStream as StreamState, Seen as ServerSeen, Unseen};
 
 /// The last token of subjects that are only tried; no model has this name.
 const TRIED: &str = "eagle_eye_doctor";

@@ -19,7 +19,7 @@ mod screen;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 mod ui;
 pub(super) mod verb;
 

@@ -16,12 +16,12 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+use super::StartError;
 use super::refusal::{Said, said};
+use super::servers::Target;
 use super::session::{DialFault, Session, dial};
 use super::settings::{NatsSettings, label};
-use super::servers::Target;
 use super::stream::{Found, Looked, look};
-use super::StartError;
 use crate::platform::clock;
 
 /// How long all of the looking at one server may take after it let us in.
