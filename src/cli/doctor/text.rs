@@ -49,7 +49,7 @@ pub(super) fn text(report: &Report, look: Look) -> String {
         }
     }
     page.line("");
-    page.line(&page.summary(report));
+    page.summary(report);
     page.lines.join("\n")
 }
 
@@ -140,7 +140,7 @@ impl Page {
         self.look.columns.min(COLUMNS_MAX).saturating_sub(at).max(24)
     }
 
-    fn summary(&self, report: &Report) -> String {
+    fn summary(&mut self, report: &Report) {
         let count = |state| report.count(state);
         let (fine, absent) = (count(NeedState::Fine), count(NeedState::NotHere));
         let (limited, trouble) = (count(NeedState::Limited), count(NeedState::Trouble));
@@ -155,8 +155,12 @@ impl Page {
             short @ ..1000 => format!("{short} ms"),
             long => format!("{}.{} s", long / 1000, long % 1000 / 100),
         };
-        let wrong = wrong(report);
-        format!("{} {}{wrong}; {rest} ({took})", self.mark(state), self.bold(&begin))
+        let text = format!("{begin}{}; {rest} ({took})", wrong(report));
+        let lines = wrapped(&text, self.left(2)).into_iter();
+        let mut lines: Vec<String> = lines.map(|line| self.bold(&line)).collect();
+        let first = if lines.is_empty() { String::new() } else { lines.remove(0) };
+        self.lines.push(format!("{} {first}", self.mark(state)));
+        self.hung(lines, 2);
     }
 
     fn mark(&self, state: NeedState) -> String {
@@ -244,7 +248,8 @@ Clocks
                               → set it, and have it kept by
                                 a service
 
-✗ 1 thing is wrong: wall?clock; 1 limited, 3 fine, 0 not here (1.2 s)";
+✗ 1 thing is wrong: wall?clock; 1 limited, 3 fine, 0 not
+  here (1.2 s)";
         assert_eq!(text(&report(), look), expected);
     }
 
