@@ -153,6 +153,31 @@ fn a_server_that_is_not_there_is_trouble_unless_another_is() {
 }
 
 #[test]
+fn who_accepts_and_says_nothing_is_trouble_within_the_deadline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address");
+    let (nats, listen) = (format!("nats://{address}"), format!("listen={address}"));
+    let (report, code) = doctor(folder.path(), &["--nats", &nats, "--set", &listen]);
+    assert_eq!(code, 1);
+    is(&report, "nats", &nats, "trouble", "did not answer");
+    is(&report, "agent", "HTTP", "not_here", "nobody answers");
+    let took_ms = report["took_ms"].as_u64().expect("a number");
+    assert!(took_ms <= 8000, "{took_ms}");
+}
+
+#[test]
+fn an_agent_that_hangs_is_told_from_one_that_is_not_there() {
+    let agent = Running::start(&[]);
+    let pid = rustix::process::Pid::from_raw(agent.id().cast_signed()).expect("a process");
+    let signal = |signal| rustix::process::kill_process(pid, signal).expect("it takes a signal");
+    signal(rustix::process::Signal::STOP);
+    let (report, _) = doctor(agent.folder(), &[]);
+    signal(rustix::process::Signal::CONT);
+    is(&report, "agent", "local door", "limited", "no agent answers");
+}
+
+#[test]
 fn a_login_that_a_server_refuses_is_trouble_and_not_shown() {
     let server = server_with_users();
     let folder = tempfile::tempdir().expect("a folder");

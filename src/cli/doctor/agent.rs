@@ -49,15 +49,18 @@ pub(super) fn look(plan: &Plan) -> Looked {
     Looked { sections, papers }
 }
 
-/// Calls where an agent of this configuration has its socket; where that is
-/// the usual place, where another user's may be too.
+/// Calls where the environment says, else where an agent of this configuration
+/// has its socket; where that is the usual place, where another user's may be
+/// too.
 fn meet(plan: &Plan) -> (PathBuf, Option<View>) {
     let folders = run_folders();
     let mut places = vec![plan.run_dir.clone()];
     if folders.contains(&plan.run_dir) {
         places.extend(folders.into_iter().filter(|folder| *folder != plan.run_dir));
     }
-    let sockets: Vec<PathBuf> = places.iter().map(|folder| folder.join(SOCKET_NAME)).collect();
+    let named = std::env::var_os("EAGLE_EYE_SOCKET").map(PathBuf::from);
+    let usual = places.iter().map(|folder| folder.join(SOCKET_NAME));
+    let sockets: Vec<PathBuf> = named.into_iter().chain(usual).collect();
     let called = sockets.iter().find_map(|socket| Some((socket.clone(), Some(call(socket)?))));
     called.unwrap_or_else(|| (sockets[0].clone(), None))
 }

@@ -83,6 +83,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_none(bytes: Vec<u8>) {
+            let whole = [&b"HTTP/1.1 "[..], &bytes].concat();
+            for bytes in [&bytes, &whole] {
+                if let Some(answer) = answer(bytes) {
+                    proptest::prop_assert!(answer.body.len() <= bytes.len());
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_server_that_listens_everywhere_is_asked_here() {
         for (listens, asked) in

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_old_server_is_warned_of() {
-        let seen = crate::engine::ServerSeen {
+        let seen = engine::ServerSeen {
             version: "2.11.13".to_owned(),
             warning: Some("NATS server 2.11.13 can be crashed before login".to_owned()),
             ..Default::default()

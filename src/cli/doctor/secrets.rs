@@ -14,6 +14,9 @@ pub(super) const HIDDEN: &str = "[hidden]";
 /// other word.
 const SECRET_BYTES_LEAST: usize = 4;
 
+/// How often a text is searched anew for one secret.
+const ROUNDS_MAX: usize = 8;
+
 /// Words by which a setting's key says that its value is a secret.
 const SECRET_KEYS: [&str; 8] =
     ["password", "token", "secret", "bearer", "authorization", "headers", "seed", "api_key"];
@@ -61,8 +64,12 @@ impl Secrets {
     /// `text` without secrets.
     pub(super) fn hide(&self, text: &str) -> String {
         let mut text = without_logins(text);
-        for secret in &self.0 {
-            if text.contains(secret.as_str()) {
+        for secret in self.0.iter().filter(|secret| !HIDDEN.contains(secret.as_str())) {
+            // What is put in may make the secret anew with what stands beside.
+            for _ in 0..ROUNDS_MAX {
+                if !text.contains(secret.as_str()) {
+                    break;
+                }
                 text = text.replace(secret.as_str(), HIDDEN);
             }
         }
@@ -110,7 +117,7 @@ fn without_logins(text: &str) -> String {
 
 fn escaped(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap_or_default();
-    quoted.trim_matches('"').to_owned()
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
 /// As a URL spells it.
@@ -171,6 +178,19 @@ mod tests {
             }
         }
         assert_eq!(secrets.hide("nats://a:1 says me"), "nats://a:1 says me");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_secret_is_left_in_any_text(secret in "[!-~]{4,12}", before: String, after: String) {
+            let secrets = secrets(&[("nats.password", &secret)]);
+            let text = format!("{before}{secret}{after}");
+            let json = serde_json::to_string(&text).unwrap();
+            for text in [text, json] {
+                let hidden = secrets.hide(&text);
+                proptest::prop_assert!(!hidden.contains(&secret) || HIDDEN.contains(&secret));
+            }
+        }
     }
 
     #[test]
