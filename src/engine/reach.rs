@@ -1,10 +1,12 @@
 //! Whether the configured NATS servers can be reached, and what they let an
 //! agent and its readers do.
 
+use bytes::Bytes;
+
 use super::road;
 use super::subjects;
 use crate::config::NatsPlan;
-use crate::schema::subject_token;
+use crate::schema::{TRIAL_MESSAGE, subject_token};
 use crate::transports::nats::{self, Wanted, look_at_servers};
 
 pub use crate::transports::nats::{JetStream as StreamState, Seen as ServerSeen, Unseen};
@@ -40,8 +42,8 @@ pub struct Right {
 }
 
 /// Looks at every server of `plan` at once, within about four seconds.
-/// Subscribers of this node's subjects may see an empty message; nothing is
-/// kept in a stream.
+/// Subscribers of this node's subjects see a [`TRIAL_MESSAGE`], which they
+/// pass over; nothing is kept in a stream.
 ///
 /// # Errors
 ///
@@ -54,8 +56,12 @@ pub fn nats_reach(plan: &NatsPlan, node: &str) -> Result<Vec<Server>, String> {
         rights.map(|right| right.subject.clone()).collect()
     };
     let stream = road::stream(&plan.prefix).name;
-    let wanted =
-        Wanted { publish: of("publish"), subscribe: of("subscribe"), stream: stream.clone() };
+    let wanted = Wanted {
+        publish: of("publish"),
+        subscribe: of("subscribe"),
+        message: Bytes::from_static(&TRIAL_MESSAGE),
+        stream: stream.clone(),
+    };
     let servers = look_at_servers(&settings, &wanted).map_err(|error| error.to_string())?;
     let server = |server: nats::Server| Server {
         rights: server.seen.as_ref().map_or_else(|_| Vec::new(), |seen| answered(&asked, seen)),

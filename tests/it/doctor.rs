@@ -230,7 +230,7 @@ fn asking_for_rights_leaves_nothing_behind() {
         let stream = stream.expect("the agent made it");
         stream.get_last_raw_message_by_subject("eagle_eye.v1.events.tried").await.is_ok()
     });
-    assert!(!stored, "an empty message is in the stream");
+    assert!(!stored, "what was tried is in the stream");
     let seen = view.ranks()[0].step.sequence;
     until("it goes on", &view, |ranks| ranks.iter().any(|rank| rank.step.sequence > seen));
     let counts = view.counts();

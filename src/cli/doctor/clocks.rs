@@ -68,16 +68,16 @@ fn wall(wall_ns: u64) -> Need {
 }
 
 fn synchronized(sync: &Result<TimeSync, String>) -> Need {
-    let what = "kept right";
+    let what = "time service";
     match sync {
         Err(why) => Need::not_here(what, format!("the kernel may not be asked here: {why}")),
         Ok(sync) if sync.synchronized => Need::fine(
             what,
-            format!("by a time service, within {:.1} ms", sync.error_us_max as f64 / 1e3),
+            format!("keeps the wall clock within {:.1} ms", sync.error_us_max as f64 / 1e3),
         ),
         Ok(_) => Need::limited(
             what,
-            "no time service says that it keeps the wall clock",
+            "none says that it keeps the wall clock",
             "run chrony, systemd-timesyncd or another on the host; ages do not depend on it, the \
              times of events that people compare do",
         ),

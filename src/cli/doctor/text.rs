@@ -94,7 +94,7 @@ impl Page {
 
     /// One thing: mark, name, sentence, and the remedy below the sentence.
     fn need(&mut self, need: &Need) {
-        let (what, says) = (shown(&need.what), shown(&need.says));
+        let (what, says) = (shown(&need.what), said(&need.says));
         let mut sentences = wrapped(&says, self.left(SENTENCE_AT)).into_iter();
         let head = format!("  {} {what}", self.mark(need.state));
         // A long name has a line of its own.
@@ -112,7 +112,7 @@ impl Page {
 
     /// One thing that a sampler needs, below its name.
     fn detail(&mut self, need: &Need) {
-        let text = format!("{}: {}", shown(&need.what), shown(&need.says));
+        let text = format!("{}: {}", shown(&need.what), said(&need.says));
         let mut lines = wrapped(&text, self.left(DETAIL_AT)).into_iter();
         let first = lines.next().unwrap_or_default();
         let mark = self.mark(need.state);
@@ -179,6 +179,20 @@ impl Page {
     fn styled(&self, text: &str, style: &str) -> String {
         if self.look.colours { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// A sentence without the system's number of an error, which its words say.
+fn said(sentence: &str) -> String {
+    let mut parts = sentence.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let whole = parts.fold(first, |whole, part| {
+        let digits = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match digits.strip_prefix(')') {
+            Some(rest) => whole + rest,
+            None => whole + " (os error " + part,
+        }
+    });
+    shown(&whole)
 }
 
 /// The names of what is wrong, the first ones.
@@ -251,6 +265,17 @@ Clocks
 ✗ 1 thing is wrong: wall?clock; 1 limited, 3 fine, 0 not
   here (1.2 s)";
         assert_eq!(text(&report(), look), expected);
+    }
+
+    #[test]
+    fn the_number_of_an_error_is_left_out() {
+        for (sentence, expected) in [
+            ("no: Gone (os error 2); another answers", "no: Gone; another answers"),
+            ("a (os error x) b", "a (os error x) b"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(said(sentence), expected);
+        }
     }
 
     #[test]

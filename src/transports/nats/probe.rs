@@ -2,8 +2,8 @@
 //! is, what it allows, and whether it keeps what must not be lost.
 //!
 //! Rights can only be tried: a server says nothing of what it allows, and
-//! tells of a forbidden message later, as text. So one empty message goes to
-//! each subject, with a header that keeps it out of every stream, and after
+//! tells of a forbidden message later, as text. So one message that says nothing
+//! goes to each subject, with a header that keeps it out of every stream, and after
 //! them a message to ourselves: a server works in order, so that once it comes
 //! back (or is itself forbidden) everything before it was judged.
 
@@ -44,6 +44,8 @@ pub struct Wanted {
     pub publish: Vec<String>,
     /// Subjects to subscribe to.
     pub subscribe: Vec<String>,
+    /// What to publish: something that receivers pass over.
+    pub message: Bytes,
     /// The stream to look for.
     pub stream: String,
 }
@@ -164,7 +166,7 @@ impl Trial {
         for subject in &wanted.subscribe {
             subscriptions.extend(self.session.client.subscribe(subject.clone()).await.ok());
         }
-        self.publish(&wanted.publish).await;
+        self.publish(&wanted.publish, &wanted.message).await;
         if let Some(round_trip_ns) = self.judged(seen).await {
             seen.round_trip_ns = Some(round_trip_ns);
         }
@@ -173,12 +175,12 @@ impl Trial {
         seen.jetstream = self.stream(&wanted.stream).await;
     }
 
-    async fn publish(&self, subjects: &[String]) {
+    async fn publish(&self, subjects: &[String], message: &Bytes) {
         for subject in subjects {
             let mut headers = HeaderMap::new();
             headers.insert(NO_STREAM.0, NO_STREAM.1);
             let client = &self.session.client;
-            let _ = client.publish_with_headers(subject.clone(), headers, Bytes::new()).await;
+            let _ = client.publish_with_headers(subject.clone(), headers, message.clone()).await;
         }
     }
 
@@ -252,7 +254,7 @@ impl Trial {
     /// which makes nothing.
     async fn creation(&mut self, name: &str) -> JetStream {
         let subjects = [format!("$JS.API.STREAM.CREATE.{name}")];
-        self.publish(&subjects).await;
+        self.publish(&subjects, &Bytes::new()).await;
         self.judged(&mut Seen::default()).await;
         if self.forbidden(&subjects, true).is_empty() {
             JetStream::Absent
