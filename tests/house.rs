@@ -12,6 +12,9 @@ mod code;
 mod layouts;
 #[path = "house/markdown.rs"]
 mod markdown;
+#[cfg(feature = "agent")]
+#[path = "house/pages.rs"]
+mod pages;
 #[path = "house/road.rs"]
 mod road;
 #[path = "house/rooms.rs"]

@@ -1,11 +1,13 @@
-//! `eagle-eye list`: what this build can sample and say.
+//! `eagle-eye list`: what this build can sample, say and be told.
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::say;
+use super::table::{columns, table};
+use crate::config;
 use crate::engine::samplers;
-use crate::schema::{METRICS, MetricKind};
+use crate::schema::{METRICS, Metric, MetricKind};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -20,10 +22,12 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum What {
-    /// Every sampler: what it reads and how often.
+    /// Every sampler: what it reads, how often, and what it gives.
     Samplers,
-    /// Every metric: its unit, the device it belongs to, its source.
+    /// Every metric: its unit, the device it belongs to, its sampler and source.
     Metrics,
+    /// Every setting: its default and what it means.
+    Settings,
 }
 
 #[derive(Debug, Serialize)]
@@ -32,6 +36,9 @@ struct SamplerRow {
     period_ms: u64,
     source: &'static str,
     summary: &'static str,
+    steps: bool,
+    metrics: Vec<&'static str>,
+    settings: Vec<SettingRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,30 +48,51 @@ struct MetricRow {
     unit: &'static str,
     kind: &'static str,
     device: &'static str,
+    sampler: &'static str,
+    help: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingRow {
+    key: String,
+    default: String,
     help: &'static str,
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
     match arguments.what {
-        What::Samplers => list(&sampler_rows(), arguments.json, |row| {
-            let period = format!("{} ms", row.period_ms);
-            format!("{:<12} {period:>9}  {}\n{:24}{}", row.name, row.summary, "", row.source)
-        }),
-        What::Metrics => list(&metric_rows(), arguments.json, |row| {
-            format!(
-                "{:>4}  {:<36} {:<8} {:<9} {}",
-                row.id, row.name, row.kind, row.device, row.help
-            )
-        }),
+        What::Samplers => {
+            list(&sampler_rows(), arguments.json, ["SAMPLER", "PERIOD", "WHAT"], |row| {
+                let period = format!("{} ms", row.period_ms);
+                [row.name.into(), period, format!("{} Source: {}.", row.summary, row.source)]
+            });
+        }
+        What::Metrics => {
+            let heading = ["METRIC", "UNIT", "KIND", "DEVICE", "SAMPLER", "WHAT (SOURCE)"];
+            list(&metric_rows(), arguments.json, heading, |row| {
+                [row.name, row.unit, row.kind, row.device, row.sampler, row.help].map(String::from)
+            });
+        }
+        What::Settings => {
+            list(&setting_rows(), arguments.json, ["SETTING", "DEFAULT", "WHAT"], |row| {
+                [row.key.clone(), row.default.clone(), row.help.into()]
+            });
+        }
     }
     0
 }
 
-fn list<T: Serialize>(rows: &[T], json: bool, line: impl Fn(&T) -> String) {
+fn list<T: Serialize, const N: usize>(
+    rows: &[T],
+    json: bool,
+    heading: [&str; N],
+    cells: impl Fn(&T) -> [String; N],
+) {
     if json {
         say(&serde_json::to_string_pretty(rows).unwrap_or_default());
     } else {
-        rows.iter().for_each(|row| say(&line(row)));
+        let rows: Vec<_> = rows.iter().map(cells).collect();
+        say(&table(heading, &rows, columns()));
     }
 }
 
@@ -74,12 +102,18 @@ fn sampler_rows() -> Vec<SamplerRow> {
         period_ms: entry.period_ms,
         source: entry.source,
         summary: entry.summary,
+        steps: entry.steps,
+        metrics: entry.metrics.iter().map(|metric| metric.row().name).collect(),
+        settings: {
+            let prefix = format!("samplers.{}.", entry.name);
+            setting_rows().into_iter().filter(|row| row.key.starts_with(&prefix)).collect()
+        },
     };
     samplers::ALL.iter().map(row).collect()
 }
 
 fn metric_rows() -> Vec<MetricRow> {
-    let row = |metric: &crate::schema::Metric| MetricRow {
+    let row = |metric: &Metric| MetricRow {
         id: metric.id as u16,
         name: metric.name,
         unit: metric.unit.name(),
@@ -88,7 +122,35 @@ fn metric_rows() -> Vec<MetricRow> {
             MetricKind::Counter => "counter",
         },
         device: metric.device_kind,
+        sampler: samplers::ALL
+            .iter()
+            .find(|entry| entry.metrics.contains(&metric.id))
+            .map_or("", |entry| entry.name),
         help: metric.help,
     };
     METRICS.iter().map(row).collect()
+}
+
+fn setting_rows() -> Vec<SettingRow> {
+    let row = |setting: config::SettingDoc| SettingRow {
+        key: setting.key,
+        default: setting.default,
+        help: setting.help,
+    };
+    config::settings().into_iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_one_sampler_that_gives_it() {
+        for row in metric_rows() {
+            let givers = samplers::ALL
+                .iter()
+                .filter(|entry| entry.metrics.iter().any(|m| *m as u16 == row.id));
+            assert_eq!(givers.count(), 1, "{}: name it in its sampler's `metrics`", row.name);
+        }
+    }
 }

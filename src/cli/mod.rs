@@ -6,17 +6,19 @@
 
 mod bench;
 mod check;
+mod doctor;
 mod list;
 mod log;
 mod run;
 mod shared;
 mod signals;
 mod simulate;
+mod table;
 pub mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Found trouble: a configuration mistake, a port in use, a bad link.
 const TROUBLE: u8 = 1;
@@ -44,11 +46,13 @@ enum Verb {
     Run(run::Arguments),
     /// Watch this host's agent, or a fleet over NATS, live.
     Watch(watch::verb::Arguments),
+    /// Look at what is here, missing or misconfigured, and say the remedy.
+    Doctor(doctor::Arguments),
     /// Simulate engines through the real path, marked as simulated.
     Simulate(simulate::Arguments),
     /// Measure latency and loss of the whole road over your NATS servers.
     Bench(bench::Arguments),
-    /// List the samplers or the metrics of this build.
+    /// List the samplers, metrics or settings of this build.
     List(list::Arguments),
     /// Check a configuration, or print the default one.
     Check(check::Arguments),
@@ -61,12 +65,19 @@ pub fn main() -> ExitCode {
     let code = match arguments.verb.unwrap_or_else(|| Verb::Run(run::Arguments::default())) {
         Verb::Run(arguments) => run::main(&arguments),
         Verb::Watch(arguments) => watch::verb::main(&arguments),
+        Verb::Doctor(arguments) => doctor::main(&arguments),
         Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
     };
     ExitCode::from(code)
+}
+
+/// The whole command line, for pages that are made from it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Prints a line; a reader that went away (as `head` does) is no error.

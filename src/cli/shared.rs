@@ -62,6 +62,15 @@ impl Configuration {
         layers
     }
 
+    /// What flags say, understood or not, as keys and values.
+    pub(super) fn given(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let settings = self.settings.iter().map(|setting| {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            (key.trim().to_owned(), value.trim().to_owned())
+        });
+        self.nats.iter().map(|urls| ("nats.urls".to_owned(), urls.clone())).chain(settings)
+    }
+
     /// The plan they say.
     pub(super) fn plan(&self) -> Result<Plan, Mistakes> {
         Plan::new(self.layers())
@@ -93,6 +102,13 @@ impl StatusLine {
         if self.terminal {
             self.shown = true;
             eprint!("\r\x1b[K{text}");
+        }
+    }
+
+    /// Takes the line away again.
+    pub(super) fn clear(&mut self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS, monotonic_ns};
 use crate::platform::poll::{Bell, readable, wait_readable};
 use crate::platform::thread::Stop;
-use crate::schema::subject_token;
+use crate::schema::{TRIAL_MESSAGE, subject_token};
 
 /// What every subject begins with, unless the agents are configured otherwise.
 pub const PREFIX_DEFAULT: &str = "eagle_eye.v1";
@@ -46,7 +46,12 @@ pub struct Intake {
 
 impl Intake {
     /// A message came under one of [`subjects`]. What is refused is counted.
+    ///
+    /// [`TRIAL_MESSAGE`] is passed over.
     pub fn received(&self, bytes: &[u8], receipt_ns: u64) {
+        if bytes == TRIAL_MESSAGE {
+            return;
+        }
         let _ = self.core().feed(bytes, receipt_ns);
     }
 

@@ -12,4 +12,4 @@ mod resolve;
 
 pub use catalogue::{SettingDoc, default_file, settings};
 pub use plan::{LogFormat, NatsPlan, Pinning, Plan, SamplerPlan};
-pub use resolve::{Layers, Mistake, Mistakes};
+pub use resolve::{Layers, Mistake, Mistakes, variable_name};

@@ -121,10 +121,20 @@ impl Plan {
     ///
     /// Every mistake in them.
     pub fn new(layers: Layers) -> Result<Self, Mistakes> {
-        let values = layers.resolve()?;
+        Ok(Self::of(&layers.resolve()?))
+    }
+
+    /// The plan that these values say: one for every setting, as
+    /// [`Layers::resolve_anyway`] gives them.
+    ///
+    /// # Panics
+    ///
+    /// Where a setting has no value.
+    #[must_use]
+    pub fn of(values: &HashMap<String, String>) -> Self {
         let text = |key: &str| values[key].clone();
-        let number = |key: &str| number(&values, key);
-        Ok(Self {
+        let number = |key: &str| number(values, key);
+        Self {
             node: node(&values["node"]),
             host_root: text("host_root").into(),
             run_dir: folder(&values["run_dir"], || run_folders().swap_remove(0)),
@@ -142,9 +152,9 @@ impl Plan {
             newest_ranks: number("newest.ranks") as usize,
             newest_readings: number("newest.readings") as usize,
             journal_bytes: number("journal.bytes"),
-            nats: nats(&values),
-            samplers: samplers::ALL.iter().map(|entry| sampler(entry, &values)).collect(),
-        })
+            nats: nats(values),
+            samplers: samplers::ALL.iter().map(|entry| sampler(entry, values)).collect(),
+        }
     }
 
     /// The default configuration.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{SettingDoc, settings};
 
 /// Where values come from; later layers win.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Layers {
     values: HashMap<String, (String, String)>,
     mistakes: Vec<Mistake>,
@@ -123,6 +123,23 @@ impl Layers {
         if self.mistakes.is_empty() { Ok(values) } else { Err(Mistakes(self.mistakes)) }
     }
 
+    /// Every setting with its value, the default where what was given is
+    /// mistaken, and every mistake: for those who go on regardless.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is left without the mistakes is right.
+    #[must_use]
+    pub fn resolve_anyway(mut self) -> (HashMap<String, String>, Vec<Mistake>) {
+        let Err(Mistakes(mistakes)) = self.clone().resolve() else {
+            let values = self.resolve().expect("it was resolved a moment ago");
+            return (values, Vec::new());
+        };
+        self.mistakes.clear();
+        self.values.retain(|key, _| mistakes.iter().all(|mistake| mistake.key != *key));
+        (self.resolve().expect("every default passes its own check"), mistakes)
+    }
+
     fn table(&mut self, prefix: &str, table: &toml::Table, source: &str) {
         for (key, value) in table {
             let key = format!("{prefix}{key}");
@@ -149,7 +166,8 @@ impl Layers {
 }
 
 /// The variable by which a setting can be given.
-fn variable_name(key: &str) -> String {
+#[must_use]
+pub fn variable_name(key: &str) -> String {
     format!("EAGLE_EYE_{}", key.replace('.', "_").to_uppercase())
 }
 
@@ -234,6 +252,18 @@ mod tests {
             assert!(text.iter().any(|mistake| mistake.starts_with(part)), "{part}\n{text:#?}");
         }
         assert_eq!(text.len(), 5);
+    }
+
+    #[test]
+    fn what_is_right_holds_beside_mistakes_for_those_who_go_on() {
+        let mut layers = Layers::default();
+        layers.text("nodee = 1\nnode = \"n\"\nlisten = \"nowhere\"", "f");
+        layers.environment([("EAGLE_EYE_NO".to_owned(), "1".to_owned())]);
+        let (values, mistakes) = layers.resolve_anyway();
+        assert_eq!((&values["node"][..], &values["listen"][..]), ("n", "127.0.0.1:9752"));
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        let (values, mistakes) = Layers::default().resolve_anyway();
+        assert!(mistakes.is_empty() && values.len() == settings().len());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod losses;
 mod measure;
 mod overseer;
 mod part;
+mod reach;
 mod road;
 mod sampling;
 mod simulation;
@@ -25,6 +26,7 @@ pub use desk::{RECENT_MAX, Recent};
 pub use load_model::LoadModel;
 pub use measure::{MeasurePlan, Measured, StageTimes, end_to_end};
 pub use part::{PartLine, PartState};
+pub use reach::{Right, Server, ServerSeen, StreamState, Unseen, nats_reach};
 pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
 
 /// The samplers that this build can start.

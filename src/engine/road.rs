@@ -184,7 +184,7 @@ fn full_state(cargo: &Cargo) -> FullState {
 }
 
 /// The stream that keeps events and verdicts: a week, at most 256 MiB.
-fn stream(prefix: &str) -> StreamSettings {
+pub(super) fn stream(prefix: &str) -> StreamSettings {
     const DAY: Duration = Duration::from_hours(24);
     let token = prefix.replace(|c: char| !c.is_ascii_alphanumeric(), "_").to_uppercase();
     StreamSettings {
@@ -198,7 +198,7 @@ fn stream(prefix: &str) -> StreamSettings {
     }
 }
 
-fn settings(plan: &NatsPlan, node: &str) -> Result<NatsSettings, String> {
+pub(super) fn settings(plan: &NatsPlan, node: &str) -> Result<NatsSettings, String> {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
     let nkey_seed = match file(&plan.nkey_file) {

@@ -22,6 +22,13 @@ pub fn wall_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Realtime))
 }
 
+/// `CLOCK_BOOTTIME` in ns: as `CLOCK_MONOTONIC`, and the time in which the
+/// machine was suspended too.
+#[must_use]
+pub fn boottime_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Boottime))
+}
+
 /// Sleeps until `CLOCK_MONOTONIC` reaches `deadline_ns`. May return early when
 /// a signal arrives.
 pub fn sleep_until(deadline_ns: u64) {

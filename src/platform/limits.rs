@@ -21,6 +21,16 @@ pub fn raise_descriptors() -> io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
+/// The soft and the hard limit of open descriptors, of locked memory (bytes)
+/// and of processes with threads; nothing where there is no limit.
+#[must_use]
+pub fn limits() -> [(Option<u64>, Option<u64>); 3] {
+    [Resource::Nofile, Resource::Memlock, Resource::Nproc].map(|of| {
+        let Rlimit { current, maximum } = getrlimit(of);
+        (current, maximum)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

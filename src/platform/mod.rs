@@ -21,3 +21,5 @@ pub mod poll;
 pub mod socket;
 #[cfg(not(loom))]
 pub mod thread;
+#[cfg(not(loom))]
+pub mod time_sync;

@@ -20,6 +20,10 @@ pub const BATCH_HEADER_BYTES: usize = 80;
 /// default; 64 KiB keep one message from holding up others.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024;
 
+/// A message that says nothing: with it somebody asks a server whether he may
+/// publish under a subject. Whoever receives it passes over it.
+pub const TRIAL_MESSAGE: [u8; 8] = *b"EE-TRIAL";
+
 /// Most tables (names, events) in one batch that we accept.
 const TABLES_MAX: usize = 2048;
 

@@ -19,7 +19,8 @@ mod step;
 mod tables;
 
 pub use batch::{
-    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, HotKind, Reject, write_header,
+    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, HotKind, Reject, TRIAL_MESSAGE,
+    write_header,
 };
 pub use device::Device;
 pub use door::{Door, DoorError, DoorHeader, Greeting, GreetingKind};

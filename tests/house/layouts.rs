@@ -10,7 +10,7 @@ use std::mem::offset_of;
 
 use eagle_eye::schema::{
     BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, Door, DoorHeader, Field, Greeting, HotKind,
-    NAME_BYTES_MAX, Reading, STEP_LAYOUT, StepCore, write_header,
+    NAME_BYTES_MAX, Reading, STEP_LAYOUT, StepCore, TRIAL_MESSAGE, write_header,
 };
 
 use crate::tree::{read, root};
@@ -208,6 +208,7 @@ fn constants() -> String {
         ("STEP_LAYOUT", STEP_LAYOUT.to_string()),
         ("BATCH_BYTES_MAX", BATCH_BYTES_MAX.to_string()),
         ("NAME_BYTES_MAX", NAME_BYTES_MAX.to_string()),
+        ("TRIAL_MESSAGE", text(&TRIAL_MESSAGE)),
         ("BatchHead::SNAPSHOT", BatchHead::SNAPSHOT.to_string()),
         ("BatchHead::LAST", BatchHead::LAST.to_string()),
         ("Door::MAGIC", text(&Door::MAGIC)),

@@ -14,10 +14,11 @@ use crate::server::{NatsServer, eventually, free_port};
 const LEAVE_NS_MAX: u64 = 2_000_000_000;
 
 /// Every verb, and those of its flags that have a unit, with the unit.
-const VERBS: [(&str, &[(&str, &str)]); 5] = [
+const VERBS: [(&str, &[(&str, &str)]); 6] = [
     ("run", &[("--set", "linger_us")]),
     ("simulate", &[("--hz", "a second"), ("--seconds", "second"), ("--engines", "engines")]),
     ("bench", &[("--hz", "a second"), ("--seconds", "second"), ("--engines", "engines")]),
+    ("doctor", &[("--set", "linger_us")]),
     ("list", &[]),
     ("check", &[("--set", "linger_us")]),
 ];
@@ -88,7 +89,8 @@ fn the_default_configuration_is_read_back() {
 
 #[test]
 fn lists_are_json_where_json_is_asked_for() {
-    for (what, key) in [("samplers", "engine_push"), ("metrics", "unit")] {
+    for (what, key) in [("samplers", "engine_push"), ("metrics", "unit"), ("settings", "nats.urls")]
+    {
         let output = said(&["list", what, "--json"]);
         assert!(output.status.success());
         let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -219,6 +221,9 @@ fn with_secrets(folder: &Path, secret: &str) -> Vec<Vec<String>> {
         format!("check --config {}", file.display()),
         format!("check --config {}", no_toml.display()),
         format!("run --nats me:{secret}@127.0.0.1"),
+        format!("doctor --nats nats://me:{secret}@127.0.0.1:1"),
+        format!("doctor --json --nats http://me:{secret}@127.0.0.1:1"),
+        format!("doctor --config {}", no_toml.display()),
         format!("bench --engines 1 --seconds 1 --nats http://me:{secret}@127.0.0.1:1"),
     ]
     .iter()
@@ -235,7 +240,7 @@ fn no_output_shows_a_secret() {
         assert!(!text(&output).contains(SECRET), "{arguments:?}: {}", text(&output));
     }
     let url = format!("nats://me:{SECRET}@127.0.0.1:1");
-    for verb in ["run", "bench", "check"] {
+    for verb in ["run", "bench", "check", "watch", "doctor"] {
         let help = program().args([verb, "--help"]).env("EAGLE_EYE_NATS", &url).output();
         let help = text(&help.expect("the program starts"));
         assert!(help.contains("EAGLE_EYE_NATS") && !help.contains(SECRET), "{help}");

@@ -12,6 +12,8 @@ mod command;
 mod conservation;
 mod counting;
 #[cfg(feature = "agent")]
+mod doctor;
+#[cfg(feature = "agent")]
 mod door;
 #[cfg(feature = "agent")]
 mod engines;

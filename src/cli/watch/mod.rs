@@ -24,7 +24,7 @@ mod sort;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 mod ui;
 pub(super) mod verb;
 

@@ -3,23 +3,23 @@
 use ratatui::text::Span;
 
 /// What stands where nothing was measured.
-pub(super) const ABSENT: &str = "–";
+pub(in crate::cli) const ABSENT: &str = "–";
 
 /// Columns that `text` takes in a terminal.
-pub(super) fn width(text: &str) -> usize {
+pub(in crate::cli) fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
 /// A name from outside as it may be shown: what would move the cursor, change
 /// colours or turn the reading direction becomes `?`.
-pub(super) fn shown(name: &str) -> String {
+pub(in crate::cli) fn shown(name: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     name.chars().map(|c| if c.is_control() || turns(c) { '?' } else { c }).collect()
 }
 
 /// `name` in `columns`, padded; what does not fit is cut in the middle, since
 /// names of engines and models tend to differ at their end.
-pub(super) fn fit(name: &str, columns: usize) -> String {
+pub(in crate::cli) fn fit(name: &str, columns: usize) -> String {
     let name = shown(name);
     let wide = width(&name);
     if wide <= columns {
@@ -75,33 +75,33 @@ fn bytes_within(characters: impl Iterator<Item = char>, columns: usize) -> usize
 }
 
 /// `text` at the right of `columns`.
-pub(super) fn right(text: &str, columns: usize) -> String {
+pub(in crate::cli) fn right(text: &str, columns: usize) -> String {
     " ".repeat(columns.saturating_sub(width(text))) + text
 }
 
 /// A count in at most five columns: `1234`, `12.3k`, `4.56M`.
-pub(super) fn count(value: f64) -> String {
+pub(in crate::cli) fn count(value: f64) -> String {
     scaled(value, 1000.0, &["", "k", "M", "G", "T", "P"])
 }
 
 /// Bytes in at most seven columns: `512 B`, `12.3 GiB`.
-pub(super) fn bytes(value: f64) -> String {
+pub(in crate::cli) fn bytes(value: f64) -> String {
     scaled(value, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"])
 }
 
 /// A share of 1 in per cent, in four columns.
-pub(super) fn percent(share: f64) -> String {
+pub(in crate::cli) fn percent(share: f64) -> String {
     format!("{:.0}%", (share * 100.0).clamp(-99.0, 999.0))
 }
 
 /// A small share with one digit more.
-pub(super) fn percent_fine(share: f64) -> String {
+pub(in crate::cli) fn percent_fine(share: f64) -> String {
     let percent = share * 100.0;
     if (0.05..9.95).contains(&percent) { format!("{percent:.1}%") } else { self::percent(share) }
 }
 
 /// ms as an age in at most seven columns: `12 ms`, `3.4 s`, `12 min`.
-pub(super) fn age(ms: f64) -> String {
+pub(in crate::cli) fn age(ms: f64) -> String {
     match ms {
         ms if ms < 999.5 => format!("{ms:.0} ms"),
         ms if ms < 99_950.0 => format!("{:.1} s", ms / 1000.0),
@@ -112,7 +112,7 @@ pub(super) fn age(ms: f64) -> String {
 }
 
 /// ms as a time of running: `42 s`, `5 min`, `3 h 12 min`, `12 d 3 h`.
-pub(super) fn span(ms: u64) -> String {
+pub(in crate::cli) fn span(ms: u64) -> String {
     let second = ms / 1000;
     match second {
         0..60 => format!("{second} s"),
@@ -123,7 +123,7 @@ pub(super) fn span(ms: u64) -> String {
 }
 
 /// A share as a bar of eighths over `columns`.
-pub(super) fn bar(share: f64, columns: usize) -> String {
+pub(in crate::cli) fn bar(share: f64, columns: usize) -> String {
     const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
     let mut bar = "█".repeat(eighths / 8);
@@ -136,14 +136,14 @@ pub(super) fn bar(share: f64, columns: usize) -> String {
 
 /// The last `columns` points as a curve, the newest at the right; `full` is
 /// the value of a full block.
-pub(super) fn curve(points: &[f64], full: f64, columns: usize) -> String {
+pub(in crate::cli) fn curve(points: &[f64], full: f64, columns: usize) -> String {
     let last = &points[points.len().saturating_sub(columns)..];
     let drawn: String = last.iter().map(|point| level(point / full)).collect();
     right(&drawn, columns)
 }
 
 /// A share as one character's height.
-pub(super) fn level(share: f64) -> char {
+pub(in crate::cli) fn level(share: f64) -> char {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let at = if share.is_finite() { (share.clamp(0.0, 1.0) * 7.0).round() as usize } else { 0 };
     LEVELS[at]

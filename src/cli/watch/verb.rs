@@ -25,7 +25,7 @@ const BETWEEN_NS: u64 = 1100 * MILLISECOND_NS;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
     /// Watch the fleet over these NATS servers. Without it: this host's agent.
-    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS")]
+    #[arg(long, value_name = "URL", env = "EAGLE_EYE_NATS", hide_env_values = true)]
     nats: Option<String>,
 
     /// Only engines that serve this model.

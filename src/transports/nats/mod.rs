@@ -29,6 +29,7 @@ mod confirm;
 mod durable;
 mod keeping;
 mod login;
+mod probe;
 mod publisher;
 mod refusal;
 mod sending;
@@ -41,6 +42,7 @@ mod traffic;
 mod version;
 
 pub use durable::{DoneHook, DurableHooks, Kept, NatsDurable};
+pub use probe::{JetStream, Seen, Server, Unseen, Wanted, look_at_servers};
 pub use publisher::{Answer, FullStateReason, NatsPublisher, Outlet, PublisherHooks, ReplyHook};
 pub use settings::{NatsSettings, SERVERS_MAX, Secret, SettingsError, TlsSettings};
 pub use stream::StreamSettings;

@@ -55,16 +55,33 @@ pub(super) enum Found {
     Unseen(String),
 }
 
+/// How a look for the stream went, before anything is done about it.
+pub(super) enum Looked {
+    /// JetStream works and has no such stream.
+    Absent,
+    Otherwise(Found),
+}
+
 /// Looks for the stream, and creates it if that is wanted.
 pub(super) async fn find(context: &Context, wanted: &StreamSettings) -> Found {
-    let name = &wanted.name;
-    let Err(error) = context.get_stream(name).await else { return Found::Ready };
-    match error.kind() {
+    match look(context, &wanted.name).await {
+        Looked::Otherwise(found) => found,
+        Looked::Absent if wanted.create => create(context, wanted).await,
+        Looked::Absent => Found::Unseen(format!(
+            "there is no JetStream stream {}: create it, or let it be created",
+            wanted.name
+        )),
+    }
+}
+
+/// Looks for the stream and changes nothing.
+pub(super) async fn look(context: &Context, name: &str) -> Looked {
+    let Err(error) = context.get_stream(name).await else {
+        return Looked::Otherwise(Found::Ready);
+    };
+    Looked::Otherwise(match error.kind() {
         GetStreamErrorKind::JetStream(fault) => match fault.error_code() {
-            ErrorCode::STREAM_NOT_FOUND if wanted.create => create(context, wanted).await,
-            ErrorCode::STREAM_NOT_FOUND => Found::Unseen(format!(
-                "there is no JetStream stream {name}: create it, or let it be created"
-            )),
+            ErrorCode::STREAM_NOT_FOUND => return Looked::Absent,
             ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
                 Found::NoJetStream
             }
@@ -83,7 +100,7 @@ pub(super) async fn find(context: &Context, wanted: &StreamSettings) -> Found {
         GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName => {
             Found::Unseen(format!("{name:?} is no name for a JetStream stream"))
         }
-    }
+    })
 }
 
 async fn create(context: &Context, wanted: &StreamSettings) -> Found {
