@@ -154,6 +154,12 @@ metrics! {
     111 TicksOverrun "own_ticks_overrun_total" Count Counter "sampler" "Ticks that took longer than their period.";
     112 SamplerStalled "own_sampler_stalled" Count Gauge "sampler" "1 while the sampler has missed two periods.";
     113 ValuesRefused "own_values_refused_total" Count Counter "table" "Values that found no cell in a table of newest values.";
+    240 LogLinesRead "log_lines_read_total" Count Counter "log" "Lines read of the kernel log: kept, passed over and malformed ones (/dev/kmsg, syslog(2) or a file).";
+    241 LogLinesKept "log_lines_kept_total" Count Counter "log" "Lines of the kernel log that became events or parts of one (samplers.kmsg.level_max and keep).";
+    242 LogLinesPassed "log_lines_passed_total" Count Counter "log" "Lines of the kernel log that the filter did not keep, or that a program logged (samplers.kmsg.level_max and keep).";
+    243 LogLinesMalformed "log_lines_malformed_total" Count Counter "log" "Lines of the kernel log that say nothing, and records that are none (/dev/kmsg, syslog(2) or a file).";
+    244 LogLinesLost "log_lines_lost_total" Count Counter "log" "Lines of the kernel log overwritten before they were read, those before the first look included (sequence numbers of /dev/kmsg).";
+    245 LogReadsFailed "log_reads_failed_total" Count Counter "log" "Reads of the kernel log that failed (/dev/kmsg, syslog(2) or a file).";
 }
 
 #[cfg(test)]
