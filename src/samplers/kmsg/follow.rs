@@ -91,12 +91,9 @@ impl Followed {
         }
         let mut bytes = 0;
         while bytes < BYTES_ROUND_MAX {
-            let read = match self.fill() {
-                Ok(read) => read,
-                Err(_) => {
-                    telling.counts.failed += 1;
-                    return if telling.flush(false, facts) { Round::Failed } else { Round::Held };
-                }
+            let Ok(read) = self.fill() else {
+                telling.counts.failed += 1;
+                return if telling.flush(false, facts) { Round::Failed } else { Round::Held };
             };
             bytes += read;
             let ended = read == 0;

@@ -156,7 +156,7 @@ impl Telling {
 
     /// States that lines are gone; `lost` is 0 where nobody knows how many.
     pub fn lost(&mut self, lost: u64, heard: &Heard, cursor: Cursor) {
-        self.counts.lost += lost;
+        self.counts.lost = self.counts.lost.saturating_add(lost);
         let text = match (heard.before_start, lost) {
             (_, 0) => "Lines of the kernel log were overwritten or cleared between two looks; how many is unknown.".to_owned(),
             (true, _) => format!("{lost} lines of the kernel log were overwritten before the first look."),
