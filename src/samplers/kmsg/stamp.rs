@@ -108,7 +108,7 @@ fn iso(text: &[u8]) -> Option<(Stamp, &[u8])> {
         (4, _) => (digits / 100 * 60 + digits % 100, rest),
         _ => return None,
     };
-    let offset_ns = (minutes <= 24 * 60).then_some(minutes * 60 * SECOND_NS)?;
+    let offset_ns = (minutes <= 24 * 60).then(|| minutes * 60 * SECOND_NS)?;
     let ns = match sign {
         b'+' => local_ns.checked_sub(offset_ns)?,
         _ => local_ns.checked_add(offset_ns)?,
@@ -121,7 +121,7 @@ fn unix(text: &[u8]) -> Option<(Stamp, &[u8])> {
     let (seconds, rest) = number(text)?;
     let (fraction_ns, rest) = fraction(rest.strip_prefix(b".")?)?;
     let plausible = (100_000_000..10_000_000_000).contains(&seconds) && rest.starts_with(b" ");
-    let ns = plausible.then_some(seconds * SECOND_NS + fraction_ns)?;
+    let ns = plausible.then(|| seconds * SECOND_NS + fraction_ns)?;
     Some((Stamp::Wall { ns, zoned: true }, rest))
 }
 
@@ -250,6 +250,8 @@ mod tests {
             "2026-02-29T10:00:00Z x",
             "2026-11-24T24:00:00Z x",
             "2026-11-24T10:00:00+99999 x",
+            "2026-11-24T10:00:00+00:18446744073709551615 x",
+            "18446744073709551615.5 x",
             "12.5 volts",
             "Now 24 10:00:00 x",
             "Nov 32 10:00:00 x",
@@ -265,6 +267,16 @@ mod tests {
             if let Some((stamp, rest)) = leading(&bytes) {
                 proptest::prop_assert!(rest.len() < bytes.len());
                 let _ = stamp.wall_ns(now_ns);
+            }
+        }
+
+        #[test]
+        fn any_digits_in_the_shape_of_a_time_do_no_harm(
+            head in "(|\\[ *|Nov 24 |2026-11-24T10:00:00[+.,-]?|2026-)",
+            tail in "[0-9]{1,21}([:.+-][0-9]{1,21}){0,4}[] Z]?",
+        ) {
+            if let Some((stamp, _)) = leading(format!("{head}{tail} x").as_bytes()) {
+                let _ = stamp.wall_ns(u64::MAX);
             }
         }
 
