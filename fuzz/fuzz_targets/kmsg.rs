@@ -13,8 +13,7 @@ use eagle_eye::schema::{Event, TEXT_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 
 /// Made once: it is dear to make and cheap to share.
-static FILTER: LazyLock<Filter> =
-    LazyLock::new(|| Filter::new(4, KEEP).expect("our own words"));
+static FILTER: LazyLock<Filter> = LazyLock::new(|| Filter::new(4, KEEP).expect("our own words"));
 
 fuzz_target!(|bytes: &[u8]| {
     blocks_hold_every_byte_once(bytes);
