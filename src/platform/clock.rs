@@ -16,6 +16,13 @@ pub fn monotonic_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
+/// `CLOCK_MONOTONIC_RAW` in ns: no time service bends its pace, so it runs
+/// beside the clock by which the kernel stamps its log.
+#[must_use]
+pub fn monotonic_raw_ns() -> u64 {
+    nanoseconds(clock_gettime(ClockId::MonotonicRaw))
+}
+
 /// `CLOCK_REALTIME` in ns since 1970: for people, never for arithmetic.
 #[must_use]
 pub fn wall_ns() -> u64 {

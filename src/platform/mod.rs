@@ -10,6 +10,8 @@ pub mod cell;
 pub mod clock;
 pub mod doorbell;
 #[cfg(not(loom))]
+pub mod kernel_log;
+#[cfg(not(loom))]
 pub mod limits;
 #[cfg(not(loom))]
 pub mod memory;

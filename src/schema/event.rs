@@ -169,7 +169,8 @@ impl Trust {
 pub struct LogRecord {
     /// The facility of syslog(3); 0 is the kernel.
     pub facility: u16,
-    /// The level of syslog(3), 0 (emergency) to 7 (debug).
+    /// The level of syslog(3), 0 (emergency) to 7 (debug), or
+    /// [`Self::LEVEL_UNKNOWN`].
     pub level: u8,
     /// How far it is to be trusted.
     pub trust: Trust,
@@ -181,6 +182,11 @@ pub struct LogRecord {
     pub device: String,
     /// `SUBSYSTEM=` of the record; may be empty.
     pub subsystem: String,
+}
+
+impl LogRecord {
+    /// Stands for a level that the line does not say, as in a log file.
+    pub const LEVEL_UNKNOWN: u8 = 255;
 }
 
 /// A discrete fact: something began, ended or was refused.

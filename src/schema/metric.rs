@@ -160,6 +160,12 @@ metrics! {
     117 PublishTimeMax "own_publish_max_seconds" Seconds Gauge "link" "The longest such wait since the last sample.";
     118 TickAge "own_tick_age_seconds" Seconds Gauge "sampler" "Time since the last finished tick.";
     119 JournalHeld "own_journal_events" Count Gauge "journal" "Events in the journal that wait to be acknowledged.";
+    240 LogLinesRead "log_lines_read_total" Count Counter "log" "Lines read of the kernel log: kept, passed over and malformed ones (/dev/kmsg, syslog(2) or a file).";
+    241 LogLinesKept "log_lines_kept_total" Count Counter "log" "Lines of the kernel log that became events or parts of one (samplers.kmsg.level_max and keep).";
+    242 LogLinesPassed "log_lines_passed_total" Count Counter "log" "Lines of the kernel log that the filter did not keep, or that a program logged (samplers.kmsg.level_max and keep).";
+    243 LogLinesMalformed "log_lines_malformed_total" Count Counter "log" "Lines of the kernel log that say nothing, and records that are none (/dev/kmsg, syslog(2) or a file).";
+    244 LogLinesLost "log_lines_lost_total" Count Counter "log" "Lines of the kernel log overwritten before they were read, those before the first look included (sequence numbers of /dev/kmsg).";
+    245 LogReadsFailed "log_reads_failed_total" Count Counter "log" "Reads of the kernel log that failed (/dev/kmsg, syslog(2) or a file).";
 }
 
 #[cfg(test)]

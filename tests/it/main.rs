@@ -19,6 +19,8 @@ mod door;
 mod engines;
 #[cfg(feature = "agent")]
 mod hostile;
+#[cfg(feature = "agent")]
+mod kmsg;
 #[cfg(feature = "client")]
 mod nats;
 #[cfg(feature = "agent")]
