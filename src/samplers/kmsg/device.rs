@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, open};
 
+use super::LOOK_NS;
 use super::attested::Records;
 use super::cursor::{self, Boot};
 use super::follow::ready;
+use crate::platform::clock;
+use crate::platform::poll::{self, Bell};
 
 /// The device's number: of memory devices, the eleventh.
 const NUMBER: (u32, u32) = (1, 11);
@@ -43,9 +46,18 @@ impl AsFd for Device {
 }
 
 impl Device {
-    /// Waits until there is a record, at most `limit_ns`.
-    pub(super) fn ready(&self, limit_ns: u64) -> bool {
-        ready(self.as_fd(), limit_ns)
+    /// Waits until there is a record or the bell rings, at most `limit_ns`.
+    /// Whether there is a record.
+    pub(super) fn ready(&self, limit_ns: u64, bell: Option<&Bell>) -> bool {
+        let Some(bell) = bell else { return ready(self.as_fd(), limit_ns.min(LOOK_NS)) };
+        let mut found = false;
+        let mut both = [poll::readable(self.as_fd()), poll::readable(bell.as_fd())];
+        let waited = poll::wait_readable(&mut both, limit_ns, |at| found |= at == 0);
+        if waited.is_err() {
+            // Only a broken kernel says no; then we look now and then.
+            clock::sleep_until(clock::monotonic_ns() + limit_ns.min(LOOK_NS));
+        }
+        found
     }
 }
 

@@ -23,10 +23,12 @@ mod telling;
 pub mod text;
 
 use std::io;
+use std::sync::Arc;
 
 use super::{Context, Entry, Opened, Outlet, Readings, Sampler, Settings, Woken};
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use crate::platform::kernel_log;
+use crate::platform::poll::Bell;
 use crate::platform::thread::Stop;
 use crate::schema::MetricId;
 
@@ -55,7 +57,7 @@ const HELD_NS: u64 = 5 * MILLISECOND_NS;
 /// How long a source that fails is left alone.
 const FAILED_NS: u64 = SECOND_NS;
 
-/// How often a waiting thread looks whether it shall stop.
+/// How often a file is looked at, which tells nobody that it grew.
 const LOOK_NS: u64 = SECOND_NS / 5;
 
 /// What the family knows of this sampler.
@@ -111,6 +113,7 @@ fn open(context: &Context, settings: &Settings) -> Opened {
         report_ns: 0,
         cursor_ns: clock::monotonic_ns() + CURSOR_NS,
         noted: cursor,
+        stopping: Stopping::default(),
     }))
 }
 
@@ -168,15 +171,33 @@ impl Way {
         }
     }
 
-    fn ready(&self, limit_ns: u64) -> bool {
+    /// Waits until there is more to read, or somebody asks to stop, at most
+    /// `limit_ns`. Whether there is.
+    fn ready(&self, limit_ns: u64, stop: &Stop, stopping: &mut Stopping) -> bool {
         match self {
-            Self::Attested(attested) => attested.records().ready(limit_ns),
-            Self::Followed(followed) => followed.ready(limit_ns),
+            Self::Attested(attested) => attested.records().ready(limit_ns, stopping.bell(stop)),
+            Self::Followed(followed) => followed.ready(limit_ns.min(LOOK_NS)),
             Self::Polled(_) => {
-                clock::sleep_until(clock::monotonic_ns() + limit_ns);
+                stop.sleep_until(clock::monotonic_ns() + limit_ns);
                 false
             }
         }
+    }
+}
+
+/// The bell that rings when somebody asks to stop, made when first waited on.
+#[derive(Default)]
+struct Stopping(Option<Arc<Bell>>);
+
+impl Stopping {
+    /// None where the process has no descriptor left.
+    fn bell(&mut self, stop: &Stop) -> Option<&Bell> {
+        if self.0.is_none() {
+            let bell = Arc::new(Bell::new().ok()?);
+            stop.ring(Arc::clone(&bell));
+            self.0 = Some(bell);
+        }
+        self.0.as_deref()
     }
 }
 
@@ -193,6 +214,7 @@ struct Kmsg {
     /// When the journal shall know how far we are, if nothing else tells it.
     cursor_ns: u64,
     noted: Option<Cursor>,
+    stopping: Stopping,
 }
 
 impl Kmsg {
@@ -241,18 +263,20 @@ impl Sampler for Kmsg {
             if now_ns >= due_ns || stop.is_raised() {
                 return Woken::Due;
             }
-            let left_ns = (due_ns - now_ns).min(LOOK_NS);
+            let left_ns = due_ns - now_ns;
             match self.round {
                 Round::More => return Woken::Early,
                 Round::Held => {
-                    clock::sleep_until(now_ns + HELD_NS.min(left_ns));
+                    stop.sleep_until(now_ns + HELD_NS.min(left_ns));
                     return Woken::Early;
                 }
                 Round::Failed => {
                     stop.sleep_until(due_ns.max(now_ns + FAILED_NS));
                     return Woken::Due;
                 }
-                Round::End if self.way.ready(left_ns) => return Woken::Early,
+                Round::End if self.way.ready(left_ns, stop, &mut self.stopping) => {
+                    return Woken::Early;
+                }
                 Round::End => {}
             }
         }
