@@ -154,6 +154,34 @@ metrics! {
     111 TicksOverrun "own_ticks_overrun_total" Count Counter "sampler" "Ticks that took longer than their period.";
     112 SamplerStalled "own_sampler_stalled" Count Gauge "sampler" "1 while the sampler has missed two periods.";
     113 ValuesRefused "own_values_refused_total" Count Counter "table" "Values that found no cell in a table of newest values.";
+    120 ContainerCpu "container_cpu_seconds_total" Seconds Counter "container" "CPU time, user and system (usage_usec of cpu.stat, or cpuacct.usage).";
+    121 ContainerCpuUser "container_cpu_user_seconds_total" Seconds Counter "container" "CPU time in user space (user_usec of cpu.stat, or cpuacct.stat).";
+    122 ContainerCpuSystem "container_cpu_system_seconds_total" Seconds Counter "container" "CPU time in the kernel (system_usec of cpu.stat, or cpuacct.stat).";
+    123 ContainerCpuPeriods "container_cpu_periods_total" Count Counter "container" "Periods in which its CPU quota was enforced (nr_periods of cpu.stat).";
+    124 ContainerThrottledPeriods "container_cpu_throttled_periods_total" Count Counter "container" "Periods in which it used up its CPU quota (nr_throttled of cpu.stat).";
+    125 ContainerThrottled "container_cpu_throttled_seconds_total" Seconds Counter "container" "Time in which its tasks were held back by the quota (throttled_usec or throttled_time of cpu.stat).";
+    126 ContainerCpuQuota "container_cpu_quota_cores" Count Gauge "container" "CPU time it may use a second, absent where there is no limit (cpu.max, or cpu.cfs_quota_us).";
+    128 ContainerMemory "container_memory_bytes" Bytes Gauge "container" "Memory charged to it, page cache included (memory.current, or memory.usage_in_bytes).";
+    129 ContainerMemoryLimit "container_memory_limit_bytes" Bytes Gauge "container" "Most memory it may have, absent where there is no limit (memory.max, or memory.limit_in_bytes).";
+    130 ContainerWorkingSet "container_memory_working_set_bytes" Bytes Gauge "container" "Memory less inactive page cache, as the kubelet counts it for evictions (inactive_file of memory.stat).";
+    131 ContainerSwap "container_swap_bytes" Bytes Gauge "container" "Swapped out (memory.swap.current, or total_swap of memory.stat).";
+    132 ContainerSwapLimit "container_swap_limit_bytes" Bytes Gauge "container" "Most swap it may use, absent where there is no limit (memory.swap.max).";
+    133 ContainerOomKills "container_oom_kills_total" Count Counter "container" "Its processes that the kernel killed for want of memory (oom_kill of memory.events or memory.oom_control).";
+    136 ContainerPressureCpuSome "container_pressure_cpu_some_seconds_total" Seconds Counter "container" "Time in which some of its tasks waited for a CPU (cpu.pressure).";
+    137 ContainerPressureCpuFull "container_pressure_cpu_full_seconds_total" Seconds Counter "container" "Time in which all its tasks waited for a CPU (cpu.pressure).";
+    138 ContainerPressureMemorySome "container_pressure_memory_some_seconds_total" Seconds Counter "container" "Time in which some of its tasks waited for memory (memory.pressure).";
+    139 ContainerPressureMemoryFull "container_pressure_memory_full_seconds_total" Seconds Counter "container" "Time in which all its tasks waited for memory (memory.pressure).";
+    140 ContainerPressureIoSome "container_pressure_io_some_seconds_total" Seconds Counter "container" "Time in which some of its tasks waited for input or output (io.pressure).";
+    141 ContainerPressureIoFull "container_pressure_io_full_seconds_total" Seconds Counter "container" "Time in which all its tasks waited for input or output (io.pressure).";
+    144 ContainerTasks "container_tasks" Count Gauge "container" "Its processes and threads (pids.current).";
+    145 ContainerTasksLimit "container_tasks_limit" Count Gauge "container" "Most processes and threads, absent where there is no limit (pids.max).";
+    148 ContainerRead "container_io_read_bytes_total" Bytes Counter "container" "Read from block devices (io.stat, or blkio.throttle.io_service_bytes_recursive).";
+    149 ContainerWritten "container_io_write_bytes_total" Bytes Counter "container" "Written to block devices (io.stat, or blkio.throttle.io_service_bytes_recursive).";
+    152 ContainerRunning "container_running" Count Gauge "container" "1 while it has processes and they are not frozen, else 0 (cgroup.events, or pids.current and freezer.state).";
+    153 ContainerFrozen "container_frozen" Count Gauge "container" "1 while it has processes and all are frozen, else 0 (cgroup.events, or freezer.state).";
+    154 ContainerEmpty "container_empty" Count Gauge "container" "1 while it has no processes, else 0 (cgroup.events, or pids.current).";
+    158 Containers "containers" Count Gauge "node" "Containers that are followed (the node's cgroup tree).";
+    159 ContainerAbsences "container_absences_total" Count Counter "absence" "Files and values of containers that could not be had, by reason (the node's cgroup tree).";
 }
 
 #[cfg(test)]

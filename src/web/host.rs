@@ -20,7 +20,7 @@ pub struct HostState {
 pub struct DeviceState {
     /// What people call it; its index where the name is unknown.
     pub name: String,
-    /// `node`, `cpu`, `interface`, `disk`, `own`; empty where unknown.
+    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`; empty where unknown.
     pub kind: String,
     /// Who made it.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -28,6 +28,12 @@ pub struct DeviceState {
     /// A name that survives renumbering.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uuid: String,
+    /// The full id, of a container.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// UID of the container's Kubernetes pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
     /// Its readings by the metric's name.
     pub readings: BTreeMap<String, ReadingState>,
 }
@@ -72,8 +78,8 @@ impl HostState {
 
 impl DeviceState {
     fn of(device: Device, readings: BTreeMap<String, ReadingState>) -> Self {
-        let Device { name, kind, vendor, uuid, .. } = device;
-        Self { name, kind, vendor, uuid, readings }
+        let Device { name, kind, vendor, uuid, container, pod, .. } = device;
+        Self { name, kind, vendor, uuid, container, pod, readings }
     }
 }
 
@@ -117,5 +123,18 @@ mod tests {
         assert!(json.contains(r#""memory_total_bytes":{"value":1024,"#), "{json}");
         assert!(json.contains(r#""metric_9999":"#), "{json}");
         assert!(!json.contains("cpu_user"), "{json}");
+    }
+    #[test]
+    fn a_container_stands_with_its_id_and_pod() {
+        let (names, table) = (Names::new("n"), ReadingTable::heap(1));
+        let index = names.device("container", "c0ffee").unwrap();
+        let (kind, name) = ("container".to_owned(), "c0ffee".to_owned());
+        let (container, pod) = ("c0ffee00".to_owned(), "9f0a".to_owned());
+        names.put_device(Device { index, name, kind, container, pod, ..Device::default() });
+        let mut cell = table.cell().unwrap();
+        cell.write(&Reading::new(index, MetricId::ContainerTasks, 0, 1.0));
+        let json = serde_json::to_value(HostState::of(&table.view(), &names, 0)).unwrap();
+        let device = &json["devices"][0];
+        assert_eq!((&device["container"], &device["pod"]), (&"c0ffee00".into(), &"9f0a".into()));
     }
 }

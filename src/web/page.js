@@ -47,7 +47,7 @@ function meter(share) {
 function row(rank, now) {
   const line = make("tr");
   const name = make("td", rank.rank || rank.producers > 1 ? `${rank.engine} #${rank.rank}` : rank.engine);
-  name.title = [rank.engine, rank.endpoint, rank.source].filter(Boolean).join(" · ");
+  name.title = [rank.engine, rank.endpoint, rank.source, rank.pod, rank.container].filter(Boolean).join(" · ");
   if (rank.simulated) name.append(make("span", "SIMULATED", "tag"));
   const model = make("td", rank.model ?? "–");
   model.title = rank.model ?? "";

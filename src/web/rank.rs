@@ -18,6 +18,12 @@ pub struct RankState {
     /// What a router dials; empty where it is unknown.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub endpoint: String,
+    /// Id of the container that its process runs in; empty where unknown.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container: String,
+    /// UID of that container's Kubernetes pod; empty where unknown.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
     /// Data-parallel rank.
     pub rank: u16,
     /// Which of `producers` front ends says so.
@@ -69,6 +75,8 @@ impl RankState {
             engine: engine.map_or_else(|| format!("{:016x}", step.instance), |e| e.name.clone()),
             model: text(|engine| &engine.model),
             endpoint: text(|engine| &engine.endpoint),
+            container: text(|engine| &engine.container),
+            pod: text(|engine| &engine.pod),
             rank: step.rank,
             producer: step.producer,
             producers: step.producers.max(1),
@@ -183,9 +191,25 @@ mod tests {
         ] {
             assert_eq!(json[key], value, "{key}");
         }
-        for absent in ["waiting", "prefill_tokens_per_second", "model", "endpoint", "steps"] {
+        for absent in [
+            "waiting",
+            "prefill_tokens_per_second",
+            "model",
+            "endpoint",
+            "container",
+            "pod",
+            "steps",
+        ] {
             assert_eq!(json.get(absent), None, "{absent}");
         }
         assert!(serde_json::to_string(&state).unwrap().contains("\"kv_usage\":0.3,"));
+    }
+    #[test]
+    fn an_engine_stands_with_its_container_and_pod() {
+        let engine =
+            Engine { container: "c0ffee".into(), pod: "9f0a".into(), ..Engine::named("a", "m") };
+        let state = RankState::of(&NewestStep::zeroed(), Some(&engine), 0);
+        let json = serde_json::to_value(&state).unwrap();
+        assert_eq!((&json["container"], &json["pod"]), (&"c0ffee".into(), &"9f0a".into()));
     }
 }
