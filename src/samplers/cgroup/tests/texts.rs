@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::text::*;
-use super::*;
 
 #[test]
 fn no_limit_is_absent_and_never_a_number() {
