@@ -10,15 +10,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Resource, getrlimit};
 
 use crate::samplers::procfs::{Absence, RETRY_TICKS, TickReport};
 
+use super::follow::CONTAINERS_MAX;
 use super::layout::{FileSpec, Layout};
 use super::sample::Sample;
 
-/// Descriptors of all containers together: one to seven for a container's
-/// folders, the rest for its files.
-pub const DESCRIPTORS_MAX: usize = 4096;
+/// Descriptors of all containers together, less where the process may have
+/// fewer than four times as many: one to seven for a container's folders, the
+/// rest for its files.
+///
+/// On a node of version 2 that is every file of every container.
+pub const DESCRIPTORS_MAX: usize = 12 * CONTAINERS_MAX;
 
 /// A file as long as this or longer is absent as [`Absence::TooLong`].
 pub const FILE_BYTES_MAX: usize = 64 << 10;
@@ -32,6 +37,15 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
+    /// As many as are allowed, with room for the folders of as many containers
+    /// as are followed at most.
+    pub(super) fn of(layout: &Layout) -> Self {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4;
+        let max = DESCRIPTORS_MAX.min(usize::try_from(limit).unwrap_or(usize::MAX));
+        let folders = (0..layout.hierarchies.len()).filter(|&at| layout.reads(at)).count();
+        Self::new(max, folders * CONTAINERS_MAX)
+    }
+
     pub(super) const fn new(max: usize, spared: usize) -> Self {
         Self { left: max, spared }
     }
@@ -99,8 +113,7 @@ impl Files {
         let mut folders: Vec<Option<OwnedFd>> = Vec::with_capacity(layout.hierarchies.len());
         let mut why = Absence::NotFound;
         for (at, hierarchy) in layout.hierarchies.iter().enumerate() {
-            let is_read = layout.files.iter().any(|file| file.hierarchy == at);
-            let folder = match is_read {
+            let folder = match layout.reads(at) {
                 true => folder(hierarchy.root.as_fd(), path),
                 false => Err(Absence::NotFound),
             };

@@ -129,7 +129,12 @@ impl Layout {
         Some(Self { version, hierarchies, files, searched })
     }
 
-    /// Whether a controller can be read, of whichever version.
+    /// Whether any file of this hierarchy is read.
+    pub(super) fn reads(&self, hierarchy: usize) -> bool {
+        self.files.iter().any(|file| file.hierarchy == hierarchy)
+    }
+
+    /// Whether any file of these kinds is read, of whichever version.
     pub(super) fn has(&self, kinds: &[FileKind]) -> bool {
         self.files.iter().any(|file| kinds.contains(&file.kind))
     }

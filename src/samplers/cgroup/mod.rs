@@ -191,12 +191,11 @@ impl Cgroup {
     ) -> Result<Self, CgroupError> {
         let root = tree_root(host_root);
         let Some(layout) = Layout::open(&root) else { return Err(CgroupError::OpenTree { root }) };
-        let spared = layout.hierarchies.len() * CONTAINERS_MAX;
         Ok(Self {
+            descriptors: Descriptors::of(&layout),
             layout,
             containers: Containers::new(include),
             walk: Walk::new(),
-            descriptors: Descriptors::new(DESCRIPTORS_MAX, spared),
             buffer: vec![0; FILE_BYTES_MAX].into(),
             rescan_ns: rescan_ms * MILLISECOND_NS,
             walk_due_ns: 0,
