@@ -114,6 +114,7 @@ fn race(title: &'static str, host_root: &Path, roots: &[PathBuf], files: &[&str]
         roots.iter().for_each(|root| walk(root, &mut found));
         found.len() + read(&paths)
     });
+    race.leave_out("cAdvisor, as people run it", "a program of its own, in Go; none is here");
     race
 }
 
