@@ -14,9 +14,11 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::samplers::procfs::{Absence, RETRY_TICKS, TickReport};
 
+use super::alarm::{Alarm, Bell};
 use super::follow::CONTAINERS_MAX;
 use super::layout::{FileSpec, Layout};
 use super::sample::Sample;
+use super::text;
 
 /// Descriptors of all containers together, less where the process may have
 /// fewer than four times as many: one to seven for a container's folders, the
@@ -129,6 +131,22 @@ impl Files {
         }
         let untried = |_| State::Absent { why: Absence::NotFound, retry_tick: 0 };
         Ok(Self { folders: folders.into(), files: layout.files.iter().map(untried).collect() })
+    }
+
+    /// A bell for kills, where the kernel rings one.
+    pub(super) fn bell(&self, layout: &Layout, alarm: &Alarm) -> Option<Bell> {
+        let spec = layout.kills()?;
+        let folder = self.folders[spec.hierarchy].as_ref()?;
+        alarm.bell(folder.as_fd(), spec.name)
+    }
+
+    /// Reads the count of kills alone.
+    pub(super) fn kills(&mut self, look: &mut Look<'_>) -> Option<u64> {
+        let spec = look.layout.kills()?;
+        let at = look.layout.files.iter().position(|file| file.kind == spec.kind)?;
+        let folder = self.folders[spec.hierarchy].as_ref()?;
+        let length = self.files[at].read(folder.as_fd(), spec, look).ok()?;
+        text::oom_kills(&look.buffer[..length])
     }
 
     /// Reads every file that is due into `sample`.

@@ -7,6 +7,7 @@ use crate::samplers::Outlet;
 use crate::samplers::procfs::{Absence, TickReport};
 use crate::schema::{Device, EventKind, Severity};
 
+use super::alarm::{Alarm, Bell};
 use super::container::{Descriptors, Files};
 use super::layout::Layout;
 use super::path::{self, ContainerPath};
@@ -39,6 +40,10 @@ pub(super) struct Container {
     pub(super) oom_kills: Option<u64>,
     /// Metrics that have a value, by bit.
     pub(super) values: u64,
+    /// What rings when it loses a process for want of memory.
+    pub(super) bell: Option<Bell>,
+    /// Whether that rang.
+    pub(super) rang: bool,
 }
 
 /// All of them, by path.
@@ -118,6 +123,7 @@ impl Containers {
         &mut self,
         layout: &Layout,
         descriptors: &mut Descriptors,
+        alarm: &Alarm,
         outlet: &mut Outlet,
         report: &mut TickReport,
     ) {
@@ -136,11 +142,14 @@ impl Containers {
                 let (path, about, found) = (path.clone(), about.clone(), *found);
                 self.arrivals.push(Arrival { path, about, found });
             }
+            if let Some(bell) = gone.bell {
+                alarm.take_down(bell);
+            }
             self.forget(gone, descriptors, outlet);
             report.devices_gone += 1;
         }
         for arrival in std::mem::take(&mut self.arrivals) {
-            match self.follow(arrival, layout, descriptors, outlet) {
+            match self.follow(arrival, layout, descriptors, alarm, outlet) {
                 // It ended between being listed and being opened.
                 Ok(()) | Err(Absence::NotFound) => {}
                 Err(why) => report.count(why, 1),
@@ -154,6 +163,7 @@ impl Containers {
         arrival: Arrival,
         layout: &Layout,
         descriptors: &mut Descriptors,
+        alarm: &Alarm,
         outlet: &mut Outlet,
     ) -> Result<(), Absence> {
         let Arrival { path, about, found } = arrival;
@@ -178,10 +188,19 @@ impl Containers {
             pod: about.pod.clone(),
             ..Device::default()
         });
-        let oom_kills = self.began.then_some(0);
-        let (inodes, values) = (found, 0);
-        let container =
-            Container { path, about, name, device, files, inodes, found, oom_kills, values };
+        let container = Container {
+            path,
+            about,
+            name,
+            device,
+            bell: files.bell(layout, alarm),
+            files,
+            inodes: found,
+            found,
+            oom_kills: self.began.then_some(0),
+            values: 0,
+            rang: false,
+        };
         if self.began {
             let text = container.sentence("began");
             outlet.event(EventKind::ContainerStarted, Severity::Info, &container.name, text);

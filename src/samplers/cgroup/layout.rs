@@ -134,6 +134,12 @@ impl Layout {
         self.files.iter().any(|file| file.hierarchy == hierarchy)
     }
 
+    /// The file whose change tells of kills: version 2 only.
+    pub(super) fn kills(&self) -> Option<&FileSpec> {
+        let file = self.files.iter().find(|file| file.kind == FileKind::OomKills)?;
+        self.hierarchies[file.hierarchy].unified.then_some(file)
+    }
+
     /// Whether any file of these kinds is read, of whichever version.
     pub(super) fn has(&self, kinds: &[FileKind]) -> bool {
         self.files.iter().any(|file| kinds.contains(&file.kind))

@@ -4,9 +4,10 @@
 //! settings name); their files are then read at every tick, each with one
 //! positioned read. A container that begins, ends or loses a process for want
 //! of memory is an event; those that are there at the first look have not
-//! begun. What a container does between two walks and is gone before the next
-//! is not seen, nor are kills between its last tick and its end: the kernel
-//! log has those. Kills within a container that holds others count for both.
+//! begun. What begins and ends between two walks is not seen. Kills wake the
+//! sampler on version 2; with version 1, one shortly before a container's end
+//! is not seen, and only the kernel log has it. Kills within a container that
+//! holds others count for both.
 //!
 //! Version 1, version 2 and hybrid nodes give the same readings as far as
 //! their kernels have them; what is not there is absent with its reason
@@ -14,10 +15,15 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::platform::clock::{self, MILLISECOND_NS};
+use crate::platform::thread::Stop;
 use crate::samplers::procfs::{Absence, TickReport};
-use crate::samplers::{Context, Entry, Opened, Outlet, Readings, Sampler, Setting, Settings};
+use crate::samplers::{
+    Context, Entry, Opened, Outlet, Readings, Sampler, Setting, Settings, Woken,
+};
 use crate::schema::MetricId;
 
+mod alarm;
 mod container;
 mod follow;
 mod layout;
@@ -28,6 +34,7 @@ mod sample;
 pub mod text;
 mod walk;
 
+use alarm::Alarm;
 use container::{Descriptors, Look};
 use follow::Containers;
 use layout::Layout;
@@ -49,8 +56,6 @@ pub const INCLUDES_MAX: usize = 64;
 
 /// The readings of so many containers are shown to the drain at once.
 const PUBLISH_EVERY: usize = 64;
-
-const MILLISECOND_NS: u64 = crate::platform::clock::MILLISECOND_NS;
 
 /// What the family knows of this sampler.
 pub static ENTRY: Entry = Entry {
@@ -167,6 +172,10 @@ pub struct Cgroup {
     containers: Containers,
     walk: Walk,
     descriptors: Descriptors,
+    alarm: Alarm,
+    /// Whether an alarm woke us before the tick that is due at `due_ns`.
+    alarmed: bool,
+    due_ns: u64,
     buffer: Box<[u8]>,
     rescan_ns: u64,
     walk_due_ns: u64,
@@ -196,6 +205,9 @@ impl Cgroup {
             layout,
             containers: Containers::new(include),
             walk: Walk::new(),
+            alarm: Alarm::new(),
+            alarmed: false,
+            due_ns: 0,
             buffer: vec![0; FILE_BYTES_MAX].into(),
             rescan_ns: rescan_ms * MILLISECOND_NS,
             walk_due_ns: 0,
@@ -234,7 +246,7 @@ impl Cgroup {
 
     fn look_for_containers(&mut self, now_ns: u64, outlet: &mut Outlet, report: &mut TickReport) {
         self.walk_due_ns = now_ns.saturating_add(self.rescan_ns);
-        let Self { layout, containers, walk, descriptors, .. } = self;
+        let Self { layout, containers, walk, descriptors, alarm, .. } = self;
         containers.begin();
         for (tree, &at) in layout.searched.iter().enumerate() {
             let root = std::os::fd::AsFd::as_fd(&layout.hierarchies[at].root);
@@ -243,7 +255,7 @@ impl Cgroup {
             report.count(Absence::Denied, walked.denied);
             report.count(Absence::Failed, walked.failed);
         }
-        containers.end(layout, descriptors, outlet, report);
+        containers.end(layout, descriptors, alarm, outlet, report);
     }
 
     /// Reads every container. Returns whether one seems to have ended.
@@ -290,6 +302,27 @@ impl Cgroup {
         any_vanished
     }
 
+    /// Reads the kills of those whose bell rang, and nothing else.
+    fn heed_alarm(&mut self, now_ns: u64, outlet: &mut Outlet) {
+        let Self { layout, containers, descriptors, buffer, tick, alarm, .. } = self;
+        alarm.rung(|bell| {
+            let rang = containers.list.iter_mut().find(|known| known.bell == Some(bell));
+            if let Some(container) = rang {
+                container.rang = true;
+            }
+        });
+        for container in containers.list.iter_mut().filter(|container| container.rang) {
+            container.rang = false;
+            let mut look = Look { layout, tick: *tick, slow: false, buffer, descriptors };
+            let count = container.files.kills(&mut look);
+            let kills = container.new_oom_kills(count);
+            if let Some(count) = count.filter(|_| kills > 0) {
+                outlet.put(container.device, MetricId::ContainerOomKills, now_ns, count as f64);
+                container.tell_oom_kills(kills, outlet);
+            }
+        }
+    }
+
     /// What is about no container in particular.
     fn put_own(&mut self, now_ns: u64, outlet: &mut Outlet, report: &mut TickReport) {
         let node = *self.node.get_or_insert_with(|| outlet.device("node", "node"));
@@ -308,7 +341,23 @@ impl Cgroup {
 
 impl Sampler for Cgroup {
     fn tick(&mut self, now_ns: u64, outlet: &mut Outlet) {
-        self.tick_report(now_ns, outlet);
+        if self.alarmed && now_ns < self.due_ns {
+            self.heed_alarm(now_ns, outlet);
+        } else {
+            self.alarmed = false;
+            self.tick_report(now_ns, outlet);
+        }
+    }
+
+    /// An alarm does not put off the tick that is due.
+    fn wait(&mut self, due_ns: u64, stop: &Stop) -> Woken {
+        if self.alarmed {
+            stop.sleep_until(self.due_ns.min(clock::monotonic_ns() + alarm::PAUSE_NS));
+        } else {
+            self.due_ns = due_ns;
+        }
+        self.alarmed = self.alarm.wait(self.due_ns, stop);
+        if self.alarmed { Woken::Early } else { Woken::Due }
     }
 }
 

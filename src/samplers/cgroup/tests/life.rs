@@ -1,6 +1,7 @@
 //! Containers that begin, end, restart, freeze and lose processes.
 
 use super::*;
+use crate::platform::clock;
 
 const DOCKER: &str = "docker";
 
@@ -89,6 +90,33 @@ fn kills_are_told_once_and_those_before_us_never() {
     watched.tick();
     let kinds: Vec<_> = watched.events().into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, [EventKind::ContainerStarted, EventKind::ContainerOomKill]);
+}
+
+#[test]
+fn a_kill_wakes_the_sampler_before_its_time_and_puts_nothing_off() {
+    let node = node(2);
+    let mut watched = node.watch();
+    let Watched { cgroup, outlet, .. } = &mut watched;
+    let stop = Stop::default();
+    let begun_ns = clock::monotonic_ns();
+    let due_ns = begun_ns + 3600 * clock::SECOND_NS;
+    cgroup.tick(begun_ns, outlet);
+    node.write(&path(1, "memory.events"), "max 9\noom_kill 1\n");
+    assert_eq!(cgroup.wait(due_ns, &stop), Woken::Early);
+    let ticks = cgroup.tick;
+    cgroup.tick(clock::monotonic_ns(), outlet);
+    assert_eq!(cgroup.tick, ticks, "nothing but the kills was read");
+    node.write(&path(0, "memory.events"), "max 9\noom_kill 0\n");
+    assert_eq!(cgroup.wait(due_ns + clock::SECOND_NS, &stop), Woken::Early);
+    assert_eq!(cgroup.due_ns, due_ns, "the tick that is due stays due");
+    cgroup.tick(clock::monotonic_ns(), outlet);
+    stop.raise();
+    assert_eq!(cgroup.wait(due_ns, &stop), Woken::Due);
+    cgroup.tick(due_ns, outlet);
+    assert_eq!(cgroup.tick, ticks + 1);
+    let name = watched.names()[1].clone();
+    assert_eq!(watched.events(), [(EventKind::ContainerOomKill, name.clone())], "told once");
+    assert_eq!(watched.value(&name, MetricId::ContainerOomKills), Some(1.0));
 }
 
 #[test]
