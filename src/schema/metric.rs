@@ -180,8 +180,8 @@ metrics! {
     152 ContainerRunning "container_running" Count Gauge "container" "1 while it has processes and they are not frozen, else 0 (cgroup.events, or pids.current and freezer.state).";
     153 ContainerFrozen "container_frozen" Count Gauge "container" "1 while it has processes and all are frozen, else 0 (cgroup.events, or freezer.state).";
     154 ContainerEmpty "container_empty" Count Gauge "container" "1 while it has no processes, else 0 (cgroup.events, or pids.current).";
-    158 Containers "containers" Count Gauge "node" "Containers that are followed (the node's cgroup tree).";
-    159 ContainerAbsences "container_absences_total" Count Counter "absence" "Files and values of containers that could not be had, by reason (the node's cgroup tree).";
+    158 ContainersFollowed "containers_followed" Count Gauge "sampler" "Containers that the sampler follows (the node's cgroup trees).";
+    159 ContainerAbsences "container_absences_total" Count Counter "absence" "Files and values of containers that could not be had, by reason (the node's cgroup trees).";
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ const METRICS: &[MetricId] = &[
     MetricId::ContainerRunning,
     MetricId::ContainerFrozen,
     MetricId::ContainerEmpty,
-    MetricId::Containers,
+    MetricId::ContainersFollowed,
     MetricId::ContainerAbsences,
 ];
 
@@ -180,7 +180,8 @@ pub struct Cgroup {
     rescan_ns: u64,
     walk_due_ns: u64,
     tick: u64,
-    node: Option<u32>,
+    /// What stands for the sampler itself.
+    own: Option<u32>,
     /// Absences since the start, and the device that stands for the reason.
     absences: [(u64, Option<u32>); Absence::ALL.len()],
 }
@@ -212,7 +213,7 @@ impl Cgroup {
             rescan_ns: rescan_ms * MILLISECOND_NS,
             walk_due_ns: 0,
             tick: 0,
-            node: None,
+            own: None,
             absences: Default::default(),
         })
     }
@@ -325,8 +326,9 @@ impl Cgroup {
 
     /// What is about no container in particular.
     fn put_own(&mut self, now_ns: u64, outlet: &mut Outlet, report: &mut TickReport) {
-        let node = *self.node.get_or_insert_with(|| outlet.device("node", "node"));
-        outlet.put(node, MetricId::Containers, now_ns, self.containers.list.len() as f64);
+        let own = *self.own.get_or_insert_with(|| outlet.device("sampler", ENTRY.name));
+        let followed = self.containers.list.len() as f64;
+        outlet.put(own, MetricId::ContainersFollowed, now_ns, followed);
         report.readings += 1;
         for ((count, device), why) in self.absences.iter_mut().zip(Absence::ALL) {
             *count += u64::from(report.absent(why));

@@ -77,7 +77,7 @@ fn version_two_is_seen_whole() {
         ("container_frozen", 1.0),
     ]);
     assert_near(&watched.values(SHORT_B), &other);
-    assert_eq!(watched.value("node", MetricId::Containers), Some(2.0));
+    assert_eq!(watched.value("cgroup", MetricId::ContainersFollowed), Some(2.0));
     let [a, b]: [Device; 2] = watched.containers().try_into().unwrap();
     assert_eq!((&*a.container, &*a.pod, &*a.vendor), (ID_A, POD, "containerd"));
     assert_eq!((&*b.container, &*b.pod, &*b.vendor), (ID_B, "", "docker"));
