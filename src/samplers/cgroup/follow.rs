@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::ffi::CString;
 
+use rustix::fs::AtFlags;
+
 use crate::samplers::Outlet;
 use crate::samplers::procfs::{Absence, TickReport};
 use crate::schema::{Device, EventKind, Severity};
@@ -129,6 +131,9 @@ impl Containers {
     ) {
         for at in (0..self.list.len()).rev() {
             let known = &mut self.list[at];
+            if known.found == [0; SEARCHED_MAX] {
+                known.look_again(layout);
+            }
             let is_gone = known.found == [0; SEARCHED_MAX];
             let is_other = |(was, is): (&u64, &u64)| *was != 0 && *is != 0 && was != is;
             let is_another = known.inodes.iter().zip(&known.found).any(is_other);
@@ -233,6 +238,17 @@ impl Containers {
 }
 
 impl Container {
+    /// Looks for a cgroup that a walk did not find: the walk may have come to
+    /// a bound or have been refused a descriptor.
+    fn look_again(&mut self, layout: &Layout) {
+        let Ok(path) = CString::new(&*self.path) else { return };
+        for (found, &tree) in self.found.iter_mut().zip(&layout.searched) {
+            let root = &layout.hierarchies[tree].root;
+            let stat = rustix::fs::statat(root, &path, AtFlags::SYMLINK_NOFOLLOW);
+            *found = stat.map_or(0, |stat| stat.st_ino);
+        }
+    }
+
     /// Kills that the last look showed and that were not told yet.
     pub(super) fn new_oom_kills(&mut self, now: Option<u64>) -> u64 {
         let Some(now) = now else { return 0 };

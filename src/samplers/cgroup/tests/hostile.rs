@@ -67,6 +67,24 @@ fn the_walk_ends_at_its_bounds_and_says_so() {
 }
 
 #[test]
+fn a_walk_that_comes_to_a_bound_ends_nobody() {
+    let node = Node::empty();
+    node.write("cgroup.controllers", "");
+    node.write(&format!("docker/{ID_A}/cgroup.events"), "populated 1\n");
+    let mut watched = node.watch();
+    watched.tick();
+    for folder in 0..FOLDERS_MAX + 10 {
+        fs::create_dir_all(node.root().join(format!("many{folder}/below"))).unwrap();
+    }
+    let report = watched.tick();
+    assert!(report.absent(Absence::DeviceRefused) >= 10);
+    assert_eq!((watched.names().len(), watched.events()), (1, vec![]));
+    node.remove(&format!("docker/{ID_A}"));
+    watched.tick();
+    assert_eq!(watched.events(), [(EventKind::ContainerEnded, ID_A[..12].to_owned())]);
+}
+
+#[test]
 fn what_is_no_plain_file_is_absent() {
     let node = Node::empty();
     node.write("cgroup.controllers", "");

@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::container::Descriptors;
 use super::*;
 use crate::newest::{Names, ReadingTable, StepTable};
 use crate::platform::doorbell::Doorbell;
+use crate::platform::thread::Stop;
 use crate::ring::{self, ring};
-use crate::samplers::{EventOutlet, Fact, OutletParts};
+use crate::samplers::procfs::{Absence, TickReport};
+use crate::samplers::{EventOutlet, Fact, Outlet, OutletParts, Sampler, Woken};
 use crate::schema::{Device, Event, EventKind, Reading};
 
 pub(super) const ID_A: &str = "3f1c2ab45d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f701";
