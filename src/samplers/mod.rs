@@ -7,6 +7,7 @@
 //! entry and goes on. A sampler refuses to wait for anything but its source:
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
+pub mod cgroup;
 pub mod engine_push;
 pub mod kmsg;
 mod need;
@@ -29,7 +30,14 @@ pub use readings::Readings;
 pub use run::{Progress, start};
 
 /// Every sampler, in the order in which they start.
-pub const ALL: &[&Entry] = &[&engine_push::ENTRY, &procfs::ENTRY, &kmsg::ENTRY, &own::ENTRY];
+pub const ALL: &[&Entry] = &[
+    &engine_push::ENTRY,
+    &procfs::ENTRY,
+    &cgroup::ENTRY,
+    &kmsg::ENTRY,
+    // Last, so that it sees what the others registered.
+    &own::ENTRY,
+];
 
 /// Turns one source into facts.
 pub trait Sampler: Send {

@@ -124,4 +124,17 @@ mod tests {
         assert!(json.contains(r#""metric_9999":"#), "{json}");
         assert!(!json.contains("cpu_user"), "{json}");
     }
+    #[test]
+    fn a_container_stands_with_its_id_and_pod() {
+        let (names, table) = (Names::new("n"), ReadingTable::heap(1));
+        let index = names.device("container", "c0ffee").unwrap();
+        let (kind, name) = ("container".to_owned(), "c0ffee".to_owned());
+        let (container, pod) = ("c0ffee00".to_owned(), "9f0a".to_owned());
+        names.put_device(Device { index, name, kind, container, pod, ..Device::default() });
+        let mut cell = table.cell().unwrap();
+        cell.write(&Reading::new(index, MetricId::ContainerTasks, 0, 1.0));
+        let json = serde_json::to_value(HostState::of(&table.view(), &names, 0)).unwrap();
+        let device = &json["devices"][0];
+        assert_eq!((&device["container"], &device["pod"]), (&"c0ffee00".into(), &"9f0a".into()));
+    }
 }

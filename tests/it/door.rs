@@ -2,5 +2,6 @@
 
 mod agent;
 mod engines;
+mod homes;
 mod hostile;
 mod views;

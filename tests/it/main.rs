@@ -5,6 +5,8 @@ mod alloc;
 #[cfg(feature = "agent")]
 mod binary;
 #[cfg(feature = "agent")]
+mod cgroup;
+#[cfg(feature = "agent")]
 mod cluster;
 #[cfg(feature = "agent")]
 mod command;

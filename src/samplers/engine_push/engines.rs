@@ -17,7 +17,7 @@ use crate::platform::memory::SharedView;
 use crate::platform::socket::Connection;
 use crate::schema::{Door, DoorHeader, Engine, EventKind, Flag, Severity};
 
-use super::super::Outlet;
+use super::super::{Outlet, cgroup};
 use super::counts::{DoorCounts, add};
 use super::ranks::Ranks;
 use super::signs::Signs;
@@ -137,7 +137,9 @@ impl Engines {
         let Checked { view, header, slots } = checked;
         let mut signs = Signs::default();
         let told = signs.info(view.words(), &self.counts).unwrap_or_default();
-        let engine = self.identify(&header, told, arrival.process);
+        let home = cgroup::of_peer(arrival.process).unwrap_or_default();
+        let home = [home.container, home.pod];
+        let engine = self.identify(&header, told, arrival.process, home);
         let (instance, incarnation) = (header.instance, header.incarnation);
         let about = About {
             id: arrival.id,
@@ -308,15 +310,24 @@ impl Engines {
                 ..bytemuck::Zeroable::zeroed()
             };
             let process = about.engine.process;
-            let engine = self.identify(&header, told, process);
+            // Where it runs was found out when it came.
+            let home = [about.engine.container.clone(), about.engine.pod.clone()];
+            let engine = self.identify(&header, told, process, home);
             let instance = engine.instance;
             self.doors[at].about.engine = engine;
             self.name(instance, outlet);
         }
     }
 
-    /// What the engine says of itself, as far as it may.
-    fn identify(&self, header: &DoorHeader, told: Engine, process: u32) -> Engine {
+    /// What the engine says of itself, as far as it may. Its process, and the
+    /// container and pod that are its home, are the kernel's word.
+    fn identify(
+        &self,
+        header: &DoorHeader,
+        told: Engine,
+        process: u32,
+        home: [String; 2],
+    ) -> Engine {
         let mut engine = told;
         for text in
             [&mut engine.model, &mut engine.endpoint, &mut engine.engine, &mut engine.source]
@@ -340,6 +351,7 @@ impl Engines {
         engine.instance = header.instance;
         engine.incarnation = header.incarnation;
         engine.process = process;
+        [engine.container, engine.pod] = home;
         engine.ranks = engine.ranks.max(1);
         engine
     }

@@ -251,7 +251,7 @@ fn an_engine_killed_by_a_signal_is_gone_at_once_and_its_restart_is_told() {
     agent.assert_accounts_balance();
 }
 
-const CHILD_SOCKET: &str = "EAGLE_EYE_TEST_CHILD_SOCKET";
+pub(super) const CHILD_SOCKET: &str = "EAGLE_EYE_TEST_CHILD_SOCKET";
 
 #[test]
 #[ignore = "a process for the test above, not a test"]
