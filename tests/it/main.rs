@@ -16,6 +16,8 @@ mod door;
 #[cfg(feature = "agent")]
 mod engines;
 #[cfg(feature = "agent")]
+mod hardware_sys;
+#[cfg(feature = "agent")]
 mod hostile;
 #[cfg(feature = "client")]
 mod nats;

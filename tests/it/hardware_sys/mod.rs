@@ -1,0 +1,345 @@
+//! Hardware read by real child processes: what hangs, freezes, dies or lies
+//! costs only itself.
+
+mod tree;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use eagle_eye::platform::clock::{self, SECOND_NS};
+use eagle_eye::samplers::Readings;
+use eagle_eye::samplers::hardware_sys::{Facts, HardwareSys, Limits};
+use eagle_eye::samplers::procfs::Absence;
+use eagle_eye::schema::{EventKind, MetricId, Severity};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::binary::Running;
+use crate::server::eventually;
+use tree::{SERVER, Tree};
+
+/// A file that is left out is tried again after so long, ns.
+const PAUSE_NS: u64 = 61 * SECOND_NS;
+
+/// Keeps the newest values and all events.
+#[derive(Default)]
+struct Heard {
+    devices: Vec<(&'static str, String)>,
+    values: BTreeMap<(u32, MetricId), f64>,
+    events: Vec<(EventKind, String, String)>,
+}
+
+impl Readings for Heard {
+    fn device(&mut self, kind: &'static str, name: &str) -> u32 {
+        let is_it = |device: &(&str, String)| device.0 == kind && device.1 == name;
+        let at = self.devices.iter().position(is_it).unwrap_or_else(|| {
+            self.devices.push((kind, name.to_owned()));
+            self.devices.len() - 1
+        });
+        at as u32
+    }
+
+    fn gone(&mut self, device: u32) {
+        self.values.retain(|(of, _), _| *of != device);
+    }
+
+    fn put(&mut self, device: u32, metric: MetricId, _: u64, value: f64) {
+        self.values.insert((device, metric), value);
+    }
+}
+
+impl Facts for Heard {
+    fn forget(&mut self, device: u32, metric: MetricId) {
+        self.values.remove(&(device, metric));
+    }
+
+    fn say(&mut self, kind: EventKind, _: Severity, subject: &str, text: String) {
+        self.events.push((kind, subject.to_owned(), text));
+    }
+}
+
+impl Heard {
+    /// Every device that has this metric, with its value, by name.
+    fn values(&self, metric: MetricId) -> Vec<(&str, f64)> {
+        let of = self.values.iter().filter(|((_, id), _)| *id == metric);
+        let mut all: Vec<_> =
+            of.map(|((at, _), value)| (self.devices[*at as usize].1.as_str(), *value)).collect();
+        all.sort_by(|a, b| a.0.cmp(b.0));
+        all
+    }
+
+    fn of_node(&self, metric: MetricId) -> f64 {
+        self.values(metric)[0].1
+    }
+
+    fn subjects(&self, kind: EventKind) -> Vec<&str> {
+        let of = self.events.iter().filter(|(is, ..)| *is == kind);
+        of.map(|(_, subject, _)| subject.as_str()).collect()
+    }
+}
+
+/// A sampler over a tree, with a deadline so long that only what hangs meets it.
+struct Node {
+    tree: Tree,
+    sampler: HardwareSys,
+    heard: Heard,
+    now_ns: u64,
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_eagle-eye"))
+}
+
+impl Node {
+    fn new(tree: Tree, silence_ms: u64) -> Self {
+        let sampler = HardwareSys::new(program(), tree.root(), Limits::new(silence_ms, 60));
+        Self { tree, sampler, heard: Heard::default(), now_ns: SECOND_NS }
+    }
+
+    /// One that never meets its deadline.
+    fn patient() -> Self {
+        Self::new(Tree::plant(SERVER), 60_000)
+    }
+
+    /// One whose deadline is soon; on a machine so busy that a child does
+    /// nothing for this long, these tests are slow, not wrong.
+    fn impatient() -> Self {
+        Self::new(Tree::plant(SERVER), 1000)
+    }
+
+    fn tick(&mut self) -> u32 {
+        self.sampler.tick(self.now_ns, &mut self.heard).readings
+    }
+
+    /// Ticks until a round brings something.
+    fn round(&mut self) -> u32 {
+        let mut readings = 0;
+        eventually("a round brings something", || {
+            readings = self.tick();
+            readings > 0
+        });
+        readings
+    }
+
+    /// Puts a pipe in a file's place, which whoever opens it waits for.
+    fn hang(&self, path: &str) -> PathBuf {
+        let place = self.tree.place(path);
+        let _ = std::fs::remove_file(&place);
+        mknodat(CWD, &place, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        place
+    }
+
+    fn child(&self) -> Pid {
+        let id = self.sampler.reader_id().expect("a child reads");
+        Pid::from_raw(i32::try_from(id).expect("a process's number")).expect("above zero")
+    }
+}
+
+const TEMP: &str = "class/hwmon/hwmon0/temp1_input";
+const PACKAGE: &str = "coretemp coretemp.0 Package id 0";
+
+fn is_running(child: Pid) -> bool {
+    // What ended and was not waited for yet does not run.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn a_server_is_read_by_a_child_round_after_round() {
+    let mut node = Node::patient();
+    let readings = node.round();
+    let child = node.child();
+    assert_eq!(node.heard.values(MetricId::NvmeLive), [("nvme0", 1.0)]);
+    node.tree.write("class/nvme/nvme0/state", "dead");
+    assert_eq!(node.tick(), readings);
+    assert_eq!(node.heard.values(MetricId::NvmeLive), [("nvme0", 0.0)]);
+    assert_eq!(node.child(), child, "the same child reads on");
+    assert_eq!(node.heard.events, []);
+    assert_eq!(node.heard.of_node(MetricId::HardwareAbsent), 1.0);
+}
+
+#[test]
+fn devices_that_come_and_go_are_met_when_it_is_time_to_look() {
+    let mut node = Node::patient();
+    node.round();
+    node.tree.write("class/nvme/nvme7/state", "live");
+    std::fs::remove_file(node.tree.sys().join("class/infiniband/mlx5_0")).expect("it was there");
+    node.tick();
+    assert_eq!(node.heard.values(MetricId::NvmeLive).len(), 1);
+    node.now_ns += PAUSE_NS;
+    node.tick();
+    assert_eq!(node.heard.values(MetricId::NvmeLive), [("nvme0", 1.0), ("nvme7", 1.0)]);
+    assert_eq!(node.heard.values(MetricId::InfinibandRate), []);
+}
+
+#[test]
+fn a_file_that_hangs_costs_itself_and_is_read_again_once_it_answers() {
+    let mut node = Node::impatient();
+    let pipe = node.hang(TEMP);
+    node.round();
+    assert_eq!(node.heard.subjects(EventKind::SourceHangs), [format!("/sys/{TEMP}")]);
+    assert_eq!(node.sampler.hanging(), 1);
+    let sensors: Vec<_> = node.heard.values(MetricId::Sensor).iter().map(|(at, _)| *at).collect();
+    assert_eq!(sensors, ["coretemp coretemp.0 Core 0", "nvme nvme0 Composite"]);
+    assert_eq!(node.heard.of_node(MetricId::SourcesHanging), 1.0);
+
+    // Tried again in vain: by another child, so that the round goes on.
+    let child = node.child();
+    node.now_ns += PAUSE_NS;
+    assert!(node.tick() > 0);
+    assert_eq!((node.child(), node.sampler.hanging()), (child, 1));
+
+    // That trial ends, and the next one finds an answer.
+    std::fs::remove_file(&pipe).expect("it was there");
+    node.tree.write(TEMP, "51000");
+    eventually("the file answers", || {
+        node.now_ns += PAUSE_NS;
+        node.tick();
+        node.sampler.hanging() == 0
+    });
+    node.round();
+    assert_eq!(node.heard.subjects(EventKind::SourceAnswers), [format!("/sys/{TEMP}")]);
+    assert_eq!(node.heard.subjects(EventKind::SourceHangs).len(), 1, "said once");
+    assert!(node.heard.values(MetricId::Sensor).contains(&(PACKAGE, 51.0)));
+}
+
+#[test]
+fn a_file_that_begins_to_hang_takes_its_last_value_along() {
+    let mut node = Node::impatient();
+    node.round();
+    assert!(node.heard.values(MetricId::Sensor).contains(&(PACKAGE, 61.0)));
+    node.hang(TEMP);
+    node.tick();
+    node.round();
+    assert!(!node.heard.values(MetricId::Sensor).iter().any(|(at, _)| *at == PACKAGE));
+}
+
+#[test]
+fn a_name_that_hangs_while_devices_are_looked_for_costs_its_device() {
+    let mut node = Node::impatient();
+    node.hang("class/thermal/thermal_zone0/type");
+    node.round();
+    let expected = ["/sys/class/thermal/thermal_zone0/type"];
+    assert_eq!(node.heard.subjects(EventKind::SourceHangs), expected);
+    assert_eq!(node.heard.values(MetricId::InterfaceUp).len(), 2);
+}
+
+#[test]
+fn a_device_with_two_files_that_hang_is_left_out_whole() {
+    let mut node = Node::impatient();
+    let folder = "class/infiniband/mlx5_0/ports/1/counters";
+    for file in ["port_rcv_data", "symbol_error", "link_downed", "port_xmit_wait"] {
+        node.hang(&format!("{folder}/{file}"));
+    }
+    node.round();
+    assert_eq!(node.sampler.hanging(), 2, "two of four were met");
+    assert_eq!(node.heard.values(MetricId::InfinibandTransmitDiscards), []);
+    assert_eq!(node.heard.values(MetricId::InfinibandPortActive).len(), 1);
+}
+
+#[test]
+fn a_frozen_child_is_replaced_and_a_killed_one_too() {
+    for signal in [Signal::STOP, Signal::KILL] {
+        let mut node = Node::impatient();
+        let readings = node.round();
+        let child = node.child();
+        kill_process(child, signal).expect("it is ours");
+        assert_eq!(node.round(), readings);
+        assert_ne!(node.child(), child);
+        assert_eq!(node.heard.events, [], "the first time it may be anything");
+        eventually("the old one is gone", || {
+            node.tick();
+            node.heard.of_node(MetricId::ChildrenStuck) == 0.0
+        });
+        assert!(!is_running(child));
+    }
+}
+
+#[test]
+fn a_child_that_dies_again_and_again_is_started_at_a_growing_pause() {
+    let mut node = Node::patient();
+    let mut starts = 0;
+    let mut last = None;
+    for _ in 0..20 {
+        node.tick();
+        let Some(id) = node.sampler.reader_id() else { continue };
+        if last != Some(id) {
+            starts += 1;
+            last = Some(id);
+        }
+        // Nothing tells that it is between two rounds, so each tick ends one.
+        kill_process(node.child(), Signal::KILL).expect("it is ours");
+    }
+    assert!(
+        starts <= 20 && node.heard.events.is_empty(),
+        "each did its round: {:?}",
+        node.heard.events
+    );
+}
+
+#[test]
+fn a_program_that_is_no_child_of_ours_is_not_believed_and_started_rarely() {
+    for program in ["/bin/echo", "/bin/yes", "/bin/true", "/bin/cat", "/nowhere"] {
+        let tree = Tree::plant(SERVER);
+        let mut sampler = HardwareSys::new(Path::new(program), tree.root(), Limits::new(1000, 60));
+        let mut heard = Heard::default();
+        for _ in 0..50 {
+            assert_eq!(sampler.tick(SECOND_NS, &mut heard).readings, 0);
+        }
+        assert_eq!(heard.subjects(EventKind::SourceHangs), ["hardware_sys child"], "{program}");
+        assert_eq!(sampler.devices(), 0);
+        assert_eq!(sampler.reader_id(), None);
+    }
+}
+
+#[test]
+fn a_child_dies_with_its_agent() {
+    let tree = Tree::plant(SERVER);
+    let root = format!("host_root={}", tree.root().display());
+    // Host load is not in that tree.
+    let mut agent = Running::start(&["--set", &root]);
+    let mut child = None;
+    eventually("a child reads", || {
+        child = child_of(agent.id());
+        child.is_some()
+    });
+    let child = child.expect("just found");
+    agent.end(Signal::KILL);
+    eventually("it is gone", || !is_running(child));
+}
+
+fn child_of(agent: u32) -> Option<Pid> {
+    let tasks = std::fs::read_dir(format!("/proc/{agent}/task")).ok()?;
+    let children = tasks.flatten().find_map(|task| {
+        let children = std::fs::read_to_string(task.path().join("children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    })?;
+    Pid::from_raw(children)
+}
+
+#[test]
+fn this_machine_s_own_sys_is_read() {
+    if !Path::new("/sys/class").is_dir() {
+        println!("skipped: this machine has no /sys");
+        return;
+    }
+    let begun_ns = clock::monotonic_ns();
+    let mut heard = Heard::default();
+    let mut sampler = HardwareSys::new(program(), Path::new("/"), Limits::new(60_000, 60));
+    let report = sampler.tick(begun_ns, &mut heard);
+    assert_eq!(report.absent(Absence::TooLong), 0, "{report:?}");
+    assert_eq!(sampler.hanging(), 0, "{:?}", heard.events);
+    println!("{} devices, {report:?}", sampler.devices());
+    for (at, value) in &heard.values {
+        let (kind, name) = &heard.devices[at.0 as usize];
+        println!("{kind} {name} {} {value}", at.1.row().name);
+    }
+    let physical = std::fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().join("device").exists())
+        .filter(|entry| !entry.path().join("device/physfn").exists());
+    let changes = heard.values(MetricId::InterfaceCarrierChanges).len();
+    assert!(changes >= physical.count(), "every interface with hardware is read");
+}
