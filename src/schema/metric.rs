@@ -218,9 +218,9 @@ metrics! {
     221 SensorCritical "sensor_critical_celsius" Celsius Gauge "sensor" "Temperature that the chip calls critical (/sys/class/hwmon/hwmon*/temp*_crit).";
     222 CoreThrottles "cpu_core_throttles_total" Count Counter "node" "Times that a core slowed down against heat, over all cores (/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count).";
     223 PackageThrottles "cpu_package_throttles_total" Count Counter "node" "Times that a processor package slowed down against heat, over all packages (/sys/devices/system/cpu/cpu*/thermal_throttle/package_throttle_count).";
-    226 SourcesHanging "hardware_sources_hanging" Count Gauge "node" "Files of /sys that are left out since they did not answer.";
-    227 ChildrenStuck "hardware_children_stuck" Count Gauge "node" "Reading processes that were killed and cannot end, since the kernel does not let go of their read.";
-    228 HardwareAbsent "hardware_values_absent" Count Gauge "node" "Values and files of /sys that could not be had in the last round.";
+    226 SourcesHanging "hardware_sources_hanging" Count Gauge "sampler" "Files of /sys that are left out since they did not answer.";
+    227 ChildrenStuck "hardware_children_stuck" Count Gauge "sampler" "Reading processes that were killed and cannot end, since the kernel does not let go of their read.";
+    228 HardwareAbsent "hardware_values_absent" Count Gauge "sampler" "Values and files of /sys that could not be had in the last round.";
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn short() -> Patience {
 }
 
 fn shell(script: &str) -> Child<BYTES> {
-    Child::spawn(Path::new("/bin/sh"), &["-c", script]).unwrap()
+    Child::spawn(Path::new("/bin/sh"), &["-c", script]).expect("every system has a shell")
 }
 
 fn reaped(leaving: &mut Leaving) {

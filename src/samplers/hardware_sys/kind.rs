@@ -94,6 +94,6 @@ mod tests {
         }
         let names: std::collections::BTreeSet<_> = Kind::ALL.map(Kind::name).into();
         assert_eq!(names.len(), Kind::ALL.len());
-        assert!(DEVICES_MAX <= crate::newest::DEVICES_MAX / 2);
+        const { assert!(DEVICES_MAX <= crate::newest::DEVICES_MAX / 2) };
     }
 }

@@ -242,15 +242,9 @@ impl HardwareSys {
         Tick::GoesOn
     }
 
-    /// A child that failed by itself is replaced at once the first time, and
-    /// after a growing pause from then on.
+    /// A child that failed by itself.
     fn failed(&mut self, now_ns: u64, why: &str, facts: &mut dyn Facts) {
-        let pause_ns = match self.pace.failures {
-            0 => 0,
-            failures => (PAUSE_NS_MIN << (failures - 1).min(10)).min(PAUSE_NS_MAX),
-        };
-        self.pace.start_at_ns = now_ns.saturating_add(pause_ns);
-        self.pace.failures = self.pace.failures.saturating_add(1);
+        self.pace.failed(now_ns);
         // The first may be anything; twice in a row is worth a word, once.
         if self.pace.failures == 2 {
             let text = format!("the process that reads /sys {why}; it is started again later");
@@ -321,10 +315,42 @@ impl HardwareSys {
 
     /// How this sampler itself does.
     fn put_own(&mut self, now_ns: u64, report: &TickReport, facts: &mut dyn Facts) {
-        let node = facts.device("node", "node");
+        let own = facts.device("sampler", super::NAME);
         let stuck = self.leaving.reap();
-        facts.put(node, MetricId::SourcesHanging, now_ns, self.left_out.len() as f64);
-        facts.put(node, MetricId::ChildrenStuck, now_ns, stuck as f64);
-        facts.put(node, MetricId::HardwareAbsent, now_ns, f64::from(report.absent_total()));
+        facts.put(own, MetricId::SourcesHanging, now_ns, self.left_out.len() as f64);
+        facts.put(own, MetricId::ChildrenStuck, now_ns, stuck as f64);
+        facts.put(own, MetricId::HardwareAbsent, now_ns, f64::from(report.absent_total()));
+    }
+}
+
+impl Pace {
+    /// A child that failed is replaced at once the first time, and after a
+    /// growing pause from then on.
+    fn failed(&mut self, now_ns: u64) {
+        let pause_ns = match self.failures {
+            0 => 0,
+            failures => (PAUSE_NS_MIN << (failures - 1).min(10)).min(PAUSE_NS_MAX),
+        };
+        self.start_at_ns = now_ns.saturating_add(pause_ns);
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_that_fail_are_started_at_a_growing_pause() {
+        let mut pace = Pace::default();
+        let mut pauses_s = Vec::new();
+        for _ in 0..9 {
+            pace.failed(SECOND_NS);
+            pauses_s.push(pace.start_at_ns / SECOND_NS - 1);
+        }
+        assert_eq!(pauses_s, [0, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        pace.failures = u32::MAX;
+        pace.failed(u64::MAX);
+        assert_eq!(pace.start_at_ns, u64::MAX);
     }
 }
