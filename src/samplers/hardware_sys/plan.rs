@@ -88,6 +88,9 @@ impl Plan {
         rows: &'static [Row],
         fixed: &[(String, &Row)],
     ) {
+        if let Err(why) = reach.begin(place.folder) {
+            return reach.absent(why, 1);
+        }
         let Some(folder) = reach.folder(place.folder) else { return };
         let mut base = format!("{}/{}", place.folder, place.prefix);
         let folder_bytes = place.folder.len() + 1;
@@ -163,7 +166,7 @@ impl Plan {
 impl Device {
     /// Reads a row that never changes.
     fn fix(&mut self, reach: &mut Reach<impl Tell>, path: &str, row: &Row) {
-        if row.wakes && !self.is_awake(reach) || !reach.has(path) {
+        if row.wakes && !self.is_awake(reach, &mut String::new()) || !reach.has(path) {
             return;
         }
         match reach.text(path).and_then(|text| row.content.read(text)) {
@@ -178,7 +181,7 @@ impl Device {
             if self.here & (1 << bit) == 0 {
                 continue;
             }
-            if row.wakes && !*awake.get_or_insert_with(|| self.is_awake(reach)) {
+            if row.wakes && !*awake.get_or_insert_with(|| self.is_awake(reach, path)) {
                 continue;
             }
             path.clear();
@@ -201,9 +204,12 @@ impl Device {
     }
 
     /// Whether the kernel does not say that it sleeps.
-    fn is_awake(&self, reach: &mut Reach<impl Tell>) -> bool {
-        let path = format!("{}power/runtime_status", self.base);
-        let status = reach.text_in(&self.folder, "power/runtime_status", &path);
+    fn is_awake(&self, reach: &mut Reach<impl Tell>, path: &mut String) -> bool {
+        const STATUS: &str = "power/runtime_status";
+        path.clear();
+        path.push_str(&self.base);
+        path.push_str(STATUS);
+        let status = reach.text_in(&self.folder, STATUS, path);
         !status.is_ok_and(|status| status.starts_with(b"suspend"))
     }
 }

@@ -193,7 +193,7 @@ impl<T: Tell> Reach<T> {
     }
 
     /// Says where it is from now on, unless that is left out.
-    fn begin(&mut self, path: &str) -> Result<(), Absence> {
+    pub(super) fn begin(&mut self, path: &str) -> Result<(), Absence> {
         if self.gone || self.left_out.iter().any(|out| is_at_or_below(path, out)) {
             return Err(Absence::Failed);
         }

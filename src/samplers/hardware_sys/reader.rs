@@ -106,7 +106,10 @@ impl Reader {
                     return if *greeted { Ok(true) } else { Err(Nonsense) };
                 }
                 match message {
-                    Message::At(path) => path.clone_into(at),
+                    Message::At(path) => {
+                        path.clone_into(at);
+                        report.files += 1;
+                    }
                     Message::Device(number, kind, name) => {
                         known.device(number, kind, name, facts)?;
                     }

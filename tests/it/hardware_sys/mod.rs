@@ -2,21 +2,26 @@
 //! costs only itself.
 
 mod tree;
+mod unkillable;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eagle_eye::platform::clock::{self, SECOND_NS};
 use eagle_eye::samplers::Readings;
-use eagle_eye::samplers::hardware_sys::{Facts, HardwareSys, Limits};
+use eagle_eye::samplers::hardware_sys::reading::Reading;
+use eagle_eye::samplers::hardware_sys::record::RECORD_BYTES;
+use eagle_eye::samplers::hardware_sys::{Facts, HardwareSys, Limits, STUCK_MAX, Tell};
 use eagle_eye::samplers::procfs::Absence;
 use eagle_eye::schema::{EventKind, MetricId, Severity};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binary::Running;
+use crate::counting::allocations;
 use crate::server::eventually;
 use tree::{SERVER, Tree};
+use unkillable::Unkillable;
 
 /// A file that is left out is tried again after so long, ns.
 const PAUSE_NS: u64 = 61 * SECOND_NS;
@@ -267,6 +272,52 @@ fn a_child_that_is_killed_after_every_round_costs_no_round() {
 }
 
 #[test]
+fn children_that_cannot_be_killed_are_few_and_nobody_waits_for_them() {
+    let mut node = Node::new(Tree::plant(SERVER), 1500);
+    let first = node.tree.place("class/hwmon/hwmon9");
+    let Some(first) = Unkillable::mount(&first) else {
+        println!("skipped: this process may not mount a file system in user space");
+        return;
+    };
+    node.round();
+    assert_eq!(node.heard.subjects(EventKind::SourceHangs), ["/sys/class/hwmon/hwmon9"]);
+    assert_eq!(node.heard.of_node(MetricId::ChildrenStuck), 1.0);
+    assert_eq!(node.heard.values(MetricId::NvmeLive).len(), 1, "the rest is read");
+
+    // Trials get stuck as well, until the last place is kept for the reader.
+    let last = STUCK_MAX as f64 - 1.0;
+    eventually("trials are stuck", || {
+        node.now_ns += 3600 * SECOND_NS;
+        node.tick();
+        node.heard.of_node(MetricId::ChildrenStuck) >= last
+    });
+    for _ in 0..5 {
+        node.now_ns += 3600 * SECOND_NS;
+        assert!(node.tick() > 0);
+    }
+    assert_eq!(node.heard.of_node(MetricId::ChildrenStuck), last);
+
+    let second = node.tree.place("class/nvme/nvme9");
+    let second = Unkillable::mount(&second).expect("as the first");
+    node.now_ns += PAUSE_NS;
+    eventually("the reader is stuck, too", || {
+        node.tick();
+        node.heard.of_node(MetricId::ChildrenStuck) > last
+    });
+    node.tick();
+    assert_eq!(node.sampler.reader_id(), None, "nothing is left to read with");
+    assert_eq!(node.heard.values(MetricId::NvmeLive), []);
+    assert!(node.heard.events.iter().any(|(_, _, text)| text.contains("cannot end")));
+
+    drop((first, second));
+    eventually("all end once the kernel lets go, and one reads again", || {
+        node.tick() > 0 && node.heard.of_node(MetricId::ChildrenStuck) == 0.0
+    });
+    assert_eq!(node.heard.subjects(EventKind::SourceAnswers), ["hardware_sys child"]);
+    assert_eq!(node.heard.values(MetricId::NvmeLive).len(), 1);
+}
+
+#[test]
 fn a_program_that_is_no_child_of_ours_is_not_believed_and_started_rarely() {
     for program in ["/bin/echo", "/bin/yes", "/bin/true", "/bin/cat", "/nowhere"] {
         let tree = Tree::plant(SERVER);
@@ -306,6 +357,44 @@ fn child_of(agent: u32) -> Option<Pid> {
     Pid::from_raw(children)
 }
 
+/// Keeps nothing.
+struct Nothing;
+
+impl Readings for Nothing {
+    fn device(&mut self, _: &'static str, _: &str) -> u32 {
+        0
+    }
+    fn gone(&mut self, _: u32) {}
+    fn put(&mut self, _: u32, _: MetricId, _: u64, _: f64) {}
+}
+
+impl Facts for Nothing {
+    fn forget(&mut self, _: u32, _: MetricId) {}
+    fn say(&mut self, _: EventKind, _: Severity, _: &str, _: String) {}
+}
+
+impl Tell for Nothing {
+    fn put(&mut self, _: &[u8; RECORD_BYTES]) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn tell(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn once_devices_are_known_neither_side_allocates() {
+    let tree = Tree::plant(SERVER);
+    let mut reading = Reading::new(&tree.sys(), Nothing).expect("the tree is there");
+    reading.round(1, true);
+    reading.round(2, false);
+    assert_eq!(allocations(|| (3..20).for_each(|round| reading.round(round, false))), 0);
+    let mut sampler = HardwareSys::new(program(), tree.root(), Limits::new(60_000, 60));
+    let mut round = || sampler.tick(SECOND_NS, &mut Nothing).readings;
+    eventually("two rounds", || round() > 0 && round() > 0);
+    assert_eq!(allocations(|| (0..20).for_each(|_| assert!(round() > 0))), 0);
+}
+
 #[test]
 fn this_machine_s_own_sys_is_read() {
     if !Path::new("/sys/class").is_dir() {
@@ -331,4 +420,5 @@ fn this_machine_s_own_sys_is_read() {
         .filter(|entry| !entry.path().join("device/physfn").exists());
     let changes = heard.values(MetricId::InterfaceCarrierChanges).len();
     assert!(changes >= physical.count(), "every interface with hardware is read");
+    assert!(report.files > 0, "{report:?}");
 }
