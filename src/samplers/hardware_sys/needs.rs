@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::reading::CHILD_NAME;
 use crate::platform::child;
 use crate::samplers::{Context, Need, Settings};
 
@@ -73,6 +74,9 @@ const FAMILIES: &[Family] = &[
 /// Most entries of a folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
 
+/// Most processes that are looked at.
+const PROCESSES_MAX: usize = 1 << 16;
+
 /// Whether anything is here.
 pub(super) fn has_anything(sys: &Path) -> bool {
     FAMILIES.iter().any(|family| family.devices(sys).next().is_some())
@@ -88,6 +92,7 @@ pub(super) fn needs(context: &Context, _: &Settings) -> Vec<Need> {
         )];
     }
     let mut needs: Vec<_> = FAMILIES.iter().map(|family| family.need(&sys)).collect();
+    needs.extend(stuck_children(&context.host_root.join("proc")));
     if child::offered().is_none() {
         needs.push(Need::limited(
             "a child that reads",
@@ -96,6 +101,41 @@ pub(super) fn needs(context: &Context, _: &Settings) -> Vec<Need> {
         ));
     }
     needs
+}
+
+/// Reading processes, of any agent on this machine, that were killed and that
+/// the kernel does not let go: they hold a container open.
+fn stuck_children(proc: &Path) -> Option<Need> {
+    let mut stuck = Vec::new();
+    for entry in std::fs::read_dir(proc).ok()?.take(PROCESSES_MAX).flatten() {
+        let is_ours = std::fs::read(entry.path().join("comm"))
+            .is_ok_and(|comm| comm.trim_ascii() == CHILD_NAME.to_bytes());
+        if is_ours
+            && let Ok(status) = std::fs::read_to_string(entry.path().join("status"))
+            && is_killed(&status)
+        {
+            stuck.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    (!stuck.is_empty()).then(|| {
+        Need::trouble(
+            "children that were killed",
+            format!("cannot end, since a driver keeps their read: process {}", stuck.join(", ")),
+            "read the kernel log for that driver; they end when it answers, else with a reboot",
+        )
+    })
+}
+
+/// Whether SIGKILL waits to be taken, which it does only in the kernel.
+fn is_killed(status: &str) -> bool {
+    const SIGKILL_BIT: u64 = 1 << 8;
+    let pending = status.lines().filter_map(|line| {
+        let mask = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    let ended = state.is_none_or(|state| state.trim_start().starts_with(['Z', 'X']));
+    !ended && pending.fold(0, |all, mask| all | mask) & SIGKILL_BIT != 0
 }
 
 impl Family {
@@ -123,6 +163,29 @@ impl Family {
                 why,
                 "run as root, or mount the node's /sys without a mask over it",
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_stuck_while_its_death_waits() {
+        let status = |state: &str, own: &str, shared: &str| {
+            format!("Name:\tx\nState:\t{state}\nSigPnd:\t{own}\nShdPnd:\t{shared}\n")
+        };
+        let (none, kill) = ("0000000000000000", "0000000000000100");
+        for (text, stuck) in [
+            (status("D (disk sleep)", kill, none), true),
+            (status("D (disk sleep)", none, kill), true),
+            (status("D (disk sleep)", none, none), false),
+            (status("Z (zombie)", kill, kill), false),
+            (status("D (disk sleep)", "x", "0000000000000200"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_killed(&text), stuck, "{text}");
         }
     }
 }

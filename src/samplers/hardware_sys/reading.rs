@@ -1,6 +1,7 @@
 //! The child: reads what the parent asks for and says what it found, until
 //! the parent is gone.
 
+use std::ffi::CStr;
 use std::io;
 use std::path::Path;
 
@@ -11,6 +12,9 @@ use super::record::{Message, decode};
 use crate::platform::child::Parent;
 use crate::samplers::procfs::{Absence, TickReport};
 
+/// What process lists call the child.
+pub(super) const CHILD_NAME: &CStr = c"ee-hardware_sys";
+
 /// Reads below `host_root`, and says what it reads to the parent on the
 /// standard streams until that is gone.
 ///
@@ -18,7 +22,7 @@ use crate::samplers::procfs::{Absence, TickReport};
 ///
 /// When there is no `/sys` below `host_root`.
 pub fn answer_parent(host_root: &Path) -> io::Result<()> {
-    let _ = rustix::thread::set_name(c"ee-hardware_sys");
+    let _ = rustix::thread::set_name(CHILD_NAME);
     let mut reading = Reading::new(&host_root.join("sys"), Parent::new()?)?;
     let mut text = String::new();
     while let Some(record) = reading.reach.parent.request() {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eagle_eye::platform::clock::{self, SECOND_NS};
-use eagle_eye::samplers::Readings;
 use eagle_eye::samplers::hardware_sys::reading::Reading;
 use eagle_eye::samplers::hardware_sys::record::RECORD_BYTES;
-use eagle_eye::samplers::hardware_sys::{Facts, HardwareSys, Limits, STUCK_MAX, Tell};
+use eagle_eye::samplers::hardware_sys::{ENTRY, Facts, HardwareSys, Limits, STUCK_MAX, Tell};
 use eagle_eye::samplers::procfs::Absence;
+use eagle_eye::samplers::{Context, Readings, Settings};
 use eagle_eye::schema::{EventKind, MetricId, Severity};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
@@ -308,6 +308,9 @@ fn children_that_cannot_be_killed_are_few_and_nobody_waits_for_them() {
     assert_eq!(node.sampler.reader_id(), None, "nothing is left to read with");
     assert_eq!(node.heard.values(MetricId::NvmeLive), []);
     assert!(node.heard.events.iter().any(|(_, _, text)| text.contains("cannot end")));
+    let context = Context::to_look("/".into(), "/".into());
+    let needs = (ENTRY.needs)(&context, &Settings::default());
+    assert!(needs.iter().any(|need| need.says.contains("cannot end")), "doctor says so: {needs:?}");
 
     drop((first, second));
     eventually("all end once the kernel lets go, and one reads again", || {
