@@ -48,7 +48,7 @@ fn every_thread_has_its_name_and_samplers_and_publisher_their_processor() {
         assert!(name.starts_with("ee-") || name == "eagle-eye", "a thread is named {name}");
         // Whichever samplers this machine has a source for.
         let samples = |sampler: &&Entry| format!("ee-{}", sampler.name).starts_with(&name);
-        let pinned = PINNED.contains(&name.as_str()) || ALL.iter().any(|entry| samples(entry));
+        let pinned = PINNED.contains(&name.as_str()) || ALL.iter().any(samples);
         assert!(pinned || usable_cpus().len() == 1 || cpus != cpu, "{name} runs on {cpus} only");
     }
 }

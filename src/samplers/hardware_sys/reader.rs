@@ -73,6 +73,11 @@ impl Reader {
         self.asked.is_some()
     }
 
+    /// How long the round has gone on.
+    pub(super) const fn lasts_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.time_ns)
+    }
+
     /// Asks for a round, with devices found anew if told so.
     pub(super) fn ask(&mut self, round: u32, anew: bool, now_ns: u64) -> io::Result<()> {
         self.child.send(&encode(&Message::Round(round, anew)))?;

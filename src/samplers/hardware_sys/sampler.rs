@@ -19,6 +19,9 @@ pub const STUCK_MAX: usize = 4;
 /// Children that one tick starts at most.
 const STARTS_PER_TICK: u32 = 3;
 
+/// A round that takes longer is ended, and the file at which it stands left out.
+const ROUND_NS_MAX: u64 = 60 * SECOND_NS;
+
 /// The verb, as `cli` knows it.
 const VERB: [&str; 3] = ["sampler-child", super::NAME, "--host-root"];
 
@@ -172,6 +175,9 @@ impl HardwareSys {
                 report.devices_gone = self.known.end_round(facts);
                 self.answered(facts);
             }
+            Said::Later if reader.lasts_ns(now_ns) > ROUND_NS_MAX => {
+                return self.replace(reader, Said::Later, now_ns, facts);
+            }
             Said::Later => {}
             said => return self.replace(reader, said, now_ns, facts),
         }
@@ -232,6 +238,7 @@ impl HardwareSys {
         }
         let how = match said {
             Said::Silence => format!("has not answered for {silent_ms} ms"),
+            Said::Later => format!("is read in a round of over {} s", ROUND_NS_MAX / SECOND_NS),
             _ => "ended the process that read it".to_owned(),
         };
         let text = format!(
