@@ -10,15 +10,19 @@ mod doctor;
 mod list;
 mod log;
 mod run;
+mod sampler_child;
 mod shared;
 mod signals;
 mod simulate;
 mod table;
 pub mod watch;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::platform::child;
 
 /// Found trouble: a configuration mistake, a port in use, a bad link.
 const TROUBLE: u8 = 1;
@@ -56,11 +60,15 @@ enum Verb {
     List(list::Arguments),
     /// Check a configuration, or print the default one.
     Check(check::Arguments),
+    /// Read for an agent, which starts this itself.
+    #[command(hide = true)]
+    SamplerChild(sampler_child::Arguments),
 }
 
 /// Parses the command line, does what it says, and answers with an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    child::offer(Path::new(child::SELF));
     let arguments = Arguments::parse();
     let code = match arguments.verb.unwrap_or_else(|| Verb::Run(run::Arguments::default())) {
         Verb::Run(arguments) => run::main(&arguments),
@@ -70,6 +78,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
+        Verb::SamplerChild(arguments) => sampler_child::main(&arguments),
     };
     ExitCode::from(code)
 }

@@ -7,6 +7,8 @@
 pub mod atomic;
 pub mod cell;
 #[cfg(not(loom))]
+pub mod child;
+#[cfg(not(loom))]
 pub mod clock;
 pub mod doorbell;
 #[cfg(not(loom))]

@@ -10,6 +10,7 @@
 pub mod cgroup;
 pub mod engine_push;
 pub mod kmsg;
+pub mod hardware_sys;
 mod need;
 mod outlet;
 pub mod own;
@@ -35,6 +36,7 @@ pub const ALL: &[&Entry] = &[
     &procfs::ENTRY,
     &cgroup::ENTRY,
     &kmsg::ENTRY,
+    &hardware_sys::ENTRY,
     // Last, so that it sees what the others registered.
     &own::ENTRY,
 ];

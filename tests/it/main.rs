@@ -20,6 +20,8 @@ mod door;
 #[cfg(feature = "agent")]
 mod engines;
 #[cfg(feature = "agent")]
+mod hardware_sys;
+#[cfg(feature = "agent")]
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
