@@ -8,6 +8,7 @@
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
 pub mod engine_push;
+pub mod engine_scrape;
 mod need;
 mod outlet;
 pub mod own;
@@ -28,7 +29,8 @@ pub use readings::Readings;
 pub use run::{Progress, start};
 
 /// Every sampler, in the order in which they start.
-pub const ALL: &[&Entry] = &[&engine_push::ENTRY, &procfs::ENTRY, &own::ENTRY];
+pub const ALL: &[&Entry] =
+    &[&engine_push::ENTRY, &engine_scrape::ENTRY, &procfs::ENTRY, &own::ENTRY];
 
 /// Turns one source into facts.
 pub trait Sampler: Send {

@@ -1,0 +1,365 @@
+//! The scraper's thread: which page is read now, which socket moves on, and
+//! whom to ask whether he is an engine.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
+use crate::platform::poll::wait_readable;
+use crate::platform::thread::Stop;
+use rustix::event::PollFd;
+
+use super::super::{Context, Outlet, Sampler, Woken};
+use super::endpoint::Endpoint;
+use super::fetch::{Failure, Fetch, Means, Progress};
+use super::listeners::{Listener, listeners, own_sockets, owners};
+use super::page::Page;
+use super::probes::{Ask, Asked, LOOK_NS, Probes};
+use super::pushed::{Pushed, Whose};
+use super::resolve::Resolver;
+use super::settings::Plan;
+use super::target::{Origin, Pace, Target};
+use super::token::Token;
+
+/// Bytes between the wire and a page, shared by all.
+const SCRATCH_BYTES: usize = 32 * 1024;
+
+/// How long a name's address may be missing before it is asked for again.
+const RESOLVE_NS: u64 = 5 * SECOND_NS;
+
+/// How often it is looked whether engines report themselves.
+const PUSHED_NS: u64 = SECOND_NS / 2;
+
+/// The least time between two searches for who owns a socket: it reads every
+/// process's descriptors.
+const OWNERS_NS: u64 = 10 * SECOND_NS;
+
+/// The sampler.
+#[derive(Debug)]
+pub(super) struct EngineScrape {
+    context: Context,
+    plan: Plan,
+    proc: PathBuf,
+    token: Option<Token>,
+    targets: Vec<Target>,
+    probes: Probes,
+    asking: Vec<Asking>,
+    pushed: Pushed,
+    resolver: Option<Resolver>,
+    scratch: Box<[u8]>,
+    pace: Pace,
+    /// When the caller's last tick began, until the period is known.
+    tick_ns: Option<u64>,
+    look_ns: u64,
+    pushed_ns: u64,
+    owners_ns: u64,
+    resolve_ns: u64,
+}
+
+/// A port that is being asked.
+#[derive(Debug)]
+struct Asking {
+    ask: Ask,
+    fetch: Fetch,
+    page: Page,
+}
+
+impl EngineScrape {
+    /// Nothing is read or asked before the first tick.
+    pub(super) fn open(context: &Context, plan: Plan) -> Self {
+        let now_ns = clock::monotonic_ns();
+        let node = context.names.node();
+        let target =
+            |endpoint: &Endpoint| Target::new(endpoint.clone(), Origin::Configured, node, now_ns);
+        let targets: Vec<Target> = plan.endpoints.iter().map(target).collect();
+        let has_names = targets.iter().any(|target| target.address.is_none());
+        Self {
+            proc: context.host_root.join("proc"),
+            token: plan.token_file.as_deref().map(Token::new),
+            targets,
+            probes: Probes::default(),
+            asking: Vec::new(),
+            pushed: Pushed::default(),
+            resolver: has_names.then(Resolver::start).and_then(Result::ok),
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            pace: Pace { period_ns: SECOND_NS, timeout_ns: plan.timeout_ns },
+            tick_ns: Some(now_ns),
+            look_ns: 0,
+            pushed_ns: 0,
+            owners_ns: 0,
+            resolve_ns: 0,
+            context: context.clone(),
+            plan,
+        }
+    }
+
+    /// Moves every page on whose socket allows it.
+    fn drive(&mut self, outlet: &mut Outlet) {
+        for target in &mut self.targets {
+            let Some(fetch) = &mut target.fetch else { continue };
+            let mut means = Means {
+                now_ns: clock::monotonic_ns(),
+                page: &mut target.page,
+                scratch: &mut self.scratch,
+                page_bytes_max: self.plan.page_bytes_max,
+            };
+            match fetch.advance(&mut means) {
+                Progress::Waits | Progress::Goes => {}
+                Progress::Done(answer) => target.done(answer, self.pace, outlet),
+                Progress::Failed(why) => target.failed(why, self.pace, outlet),
+            }
+        }
+    }
+
+    /// Begins the pages that are due.
+    fn begin(&mut self, now_ns: u64, outlet: &mut Outlet) {
+        for target in &mut self.targets {
+            if target.next_ns > now_ns || target.fetch.is_some() || target.is_paused() {
+                continue;
+            }
+            let Some(address) = target.address else {
+                target.failed(Failure::Unresolved, self.pace, outlet);
+                continue;
+            };
+            let token = match target.origin {
+                Origin::Configured => self.token.as_ref().and_then(Token::text),
+                Origin::Found(_) => None,
+            };
+            let deadline_ns = now_ns + self.pace.timeout_ns;
+            let input = std::mem::take(&mut target.input);
+            match Fetch::start(address, &target.uri, token, deadline_ns, input) {
+                Ok(fetch) => target.fetch = Some(fetch),
+                Err(why) => target.failed(why, self.pace, outlet),
+            }
+        }
+    }
+
+    /// Asks for the addresses of names, and takes in what came.
+    fn resolve(&mut self, now_ns: u64) {
+        let Some(resolver) = &self.resolver else { return };
+        for (who, address) in resolver.answers() {
+            if let Some(target) = self.targets.get_mut(who) {
+                target.resolved(address);
+                if address.is_some() {
+                    target.next_ns = target.next_ns.min(now_ns);
+                }
+            }
+        }
+        if now_ns < self.resolve_ns {
+            return;
+        }
+        self.resolve_ns = now_ns + RESOLVE_NS;
+        // Those of the configuration stand first and never move.
+        for (who, target) in self.targets.iter().enumerate() {
+            if target.address.is_none() {
+                resolver.ask(who, &target.endpoint.host, target.endpoint.port);
+            }
+        }
+    }
+
+    /// Leaves alone whoever reports himself.
+    fn heed_pushed(&mut self, now_ns: u64, outlet: &mut Outlet) {
+        if now_ns < self.pushed_ns {
+            return;
+        }
+        self.pushed_ns = now_ns + PUSHED_NS;
+        self.pushed.look(&self.context.names, &self.proc);
+        for target in &mut self.targets {
+            let pushed = self.pushed.has(target.whose(), &self.proc);
+            target.pause(pushed, now_ns, outlet);
+        }
+    }
+
+    /// Looks who listens, whose sockets they are, and asks a few of them.
+    fn look(&mut self, now_ns: u64, outlet: &mut Outlet) {
+        if now_ns < self.look_ns {
+            return;
+        }
+        self.look_ns = now_ns + LOOK_NS;
+        self.forget_lost(outlet);
+        let Ok(all) = listeners(&self.proc) else { return };
+        self.find_owners(&all, now_ns, outlet);
+        if !self.plan.discover {
+            return;
+        }
+        let ours = own_sockets();
+        let (targets, pushed, proc) = (&self.targets, &self.pushed, &self.proc);
+        let room = targets.len() + self.asking.len() < self.plan.engines_max;
+        let is_left_alone = |listener: &Listener| {
+            let port = listener.address.port();
+            let endpoint = Endpoint::listening(listener.address, "");
+            let whose = Whose { endpoint: &endpoint, own: true, process: 0 };
+            !room
+                || ours.contains(&listener.inode)
+                || targets.iter().any(|target| target.own && target.endpoint.port == port)
+                || pushed.has(whose, proc)
+        };
+        for ask in self.probes.look(&all, is_left_alone, now_ns) {
+            self.ask(ask, now_ns);
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, now_ns: u64) {
+        let uri = Endpoint::listening(ask.address, ask.path).uri();
+        let deadline_ns = now_ns + self.pace.timeout_ns;
+        match Fetch::start(ask.address, &uri, None, deadline_ns, Vec::new()) {
+            Ok(fetch) => self.asking.push(Asking { ask, fetch, page: Page::default() }),
+            Err(_) => self.probes.answered(&ask.listener, Asked::Unanswered, now_ns),
+        }
+    }
+
+    /// Hears those who were asked.
+    fn hear(&mut self, now_ns: u64) {
+        let mut at = 0;
+        while at < self.asking.len() {
+            let asking = &mut self.asking[at];
+            let mut means = Means {
+                now_ns: clock::monotonic_ns(),
+                page: &mut asking.page,
+                scratch: &mut self.scratch,
+                page_bytes_max: self.plan.page_bytes_max,
+            };
+            let asked = match asking.fetch.advance(&mut means) {
+                Progress::Waits | Progress::Goes => {
+                    at += 1;
+                    continue;
+                }
+                Progress::Done(_) => match asking.page.end() {
+                    Ok(_) => None,
+                    Err(_) => Some(Asked::Answered),
+                },
+                Progress::Failed(Failure::NotHttp) => Some(Asked::Foreign),
+                Progress::Failed(Failure::Connect(_) | Failure::Late | Failure::Cut) => {
+                    Some(Asked::Unanswered)
+                }
+                Progress::Failed(_) => Some(Asked::Answered),
+            };
+            let ask = self.asking.swap_remove(at).ask;
+            match asked {
+                Some(asked) => self.probes.answered(&ask.listener, asked, now_ns),
+                None => self.follow(ask, now_ns),
+            }
+        }
+    }
+
+    /// An engine was found.
+    fn follow(&mut self, ask: Ask, now_ns: u64) {
+        let own_port = |t: &Target| t.own && t.endpoint.port == ask.address.port();
+        if self.targets.len() < self.plan.engines_max && !self.targets.iter().any(own_port) {
+            let endpoint = Endpoint::listening(ask.address, ask.path);
+            let origin = Origin::Found(ask.listener);
+            let node = self.context.names.node();
+            self.targets.push(Target::new(endpoint, origin, node, now_ns));
+            // Whose it is decides whether it is pushed as well.
+            self.look_ns = now_ns;
+        }
+    }
+
+    fn forget_lost(&mut self, outlet: &mut Outlet) {
+        let probes = &mut self.probes;
+        self.targets.retain_mut(|target| {
+            let Origin::Found(listener) = target.origin else { return true };
+            let is_lost = target.is_lost();
+            if is_lost {
+                target.forget(outlet);
+                probes.lost(&listener);
+            }
+            !is_lost
+        });
+    }
+
+    /// Finds out which process listens where a page of this host is.
+    fn find_owners(&mut self, all: &[Listener], now_ns: u64, outlet: &mut Outlet) {
+        let listener_of = |target: &Target| {
+            let address = target.address.filter(|_| target.own)?;
+            let is_there = |listener: &&Listener| {
+                let ip = listener.address.ip();
+                listener.address.port() == address.port()
+                    && (ip == address.ip() || ip.is_unspecified())
+            };
+            all.iter().find(is_there).map(|listener| listener.inode)
+        };
+        let seeking = self.targets.iter().filter(|target| target.seeks_owner);
+        let inodes: HashSet<u64> = seeking.filter_map(listener_of).collect();
+        if inodes.is_empty() || now_ns < self.owners_ns {
+            return;
+        }
+        self.owners_ns = now_ns + OWNERS_NS;
+        self.pushed_ns = now_ns;
+        let owners = owners(&self.proc, &inodes);
+        for target in self.targets.iter_mut().filter(|target| target.seeks_owner) {
+            if let Some(inode) = listener_of(target) {
+                target.owned_by(owners.get(&inode).copied().unwrap_or(0), outlet);
+            }
+        }
+    }
+
+    /// When something is to be done though no socket moves.
+    fn due_ns(&self) -> u64 {
+        let targets = self.targets.iter().map(|target| match &target.fetch {
+            Some(fetch) => fetch.deadline_ns,
+            None if target.is_paused() => u64::MAX,
+            None => target.next_ns,
+        });
+        let asking = self.asking.iter().map(|asking| asking.fetch.deadline_ns);
+        targets.chain(asking).chain([self.look_ns, self.pushed_ns]).min().unwrap_or(u64::MAX)
+    }
+
+    /// Waits until a socket moves or `until_ns`; whether one did.
+    fn wait_sockets(&self, until_ns: u64, stop: &Stop) -> bool {
+        const LOOK_NS: u64 = SECOND_NS / 5;
+        let targets = self.targets.iter().filter_map(|target| target.fetch.as_ref());
+        let fetches = targets.chain(self.asking.iter().map(|asking| &asking.fetch));
+        let mut descriptors: Vec<PollFd<'_>> = fetches
+            .map(|fetch| PollFd::from_borrowed_fd(fetch.socket(), fetch.interest()))
+            .collect();
+        if descriptors.is_empty() {
+            stop.sleep_until(until_ns);
+            return false;
+        }
+        let limit_ns = until_ns.saturating_sub(clock::monotonic_ns()).min(LOOK_NS);
+        let mut moved = false;
+        if wait_readable(&mut descriptors, limit_ns, |_| moved = true).is_err() {
+            // Only a broken kernel says no; then we poll.
+            clock::sleep_until(clock::monotonic_ns() + limit_ns.min(MILLISECOND_NS));
+        }
+        moved
+    }
+}
+
+impl Sampler for EngineScrape {
+    fn tick(&mut self, now_ns: u64, outlet: &mut Outlet) {
+        if self.tick_ns.is_some() {
+            self.tick_ns = Some(now_ns);
+        }
+        if let Some(token) = &mut self.token {
+            token.refresh(now_ns);
+        }
+        self.resolve(now_ns);
+        self.drive(outlet);
+        self.hear(now_ns);
+        self.look(now_ns, outlet);
+        // Before a page is begun whose engine turned out to report itself.
+        self.heed_pushed(now_ns, outlet);
+        self.begin(now_ns, outlet);
+    }
+
+    /// A tick is due whenever a socket moves, and says so early; the caller's
+    /// own deadlines only tell the period.
+    fn wait(&mut self, due_ns: u64, stop: &Stop) -> Woken {
+        if let Some(tick_ns) = self.tick_ns.take() {
+            let period_ns = due_ns.saturating_sub(tick_ns) + MILLISECOND_NS / 2;
+            self.pace.period_ns = (period_ns / MILLISECOND_NS).max(1) * MILLISECOND_NS;
+        }
+        loop {
+            let now_ns = clock::monotonic_ns();
+            if now_ns >= due_ns || stop.is_raised() {
+                return Woken::Due;
+            }
+            let own_ns = self.due_ns();
+            if now_ns >= own_ns || self.wait_sockets(own_ns.min(due_ns), stop) {
+                return Woken::Early;
+            }
+        }
+    }
+}
