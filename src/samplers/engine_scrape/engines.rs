@@ -231,6 +231,7 @@ impl One {
     }
 
     fn step(&mut self, rank: &PageRank, rates: bool, when: When, outlet: &mut Outlet) {
+        self.started_s = self.started_s.or(rank.value(Goes::Started));
         let before = self.ranks.iter().position(|known| known.newest.step.rank == rank.rank);
         let mut step = StepCore {
             instance: self.engine.instance,

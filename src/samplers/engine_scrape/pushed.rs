@@ -33,6 +33,8 @@ pub(super) struct Whose<'a> {
     pub(super) own: bool,
     /// Who listens there; 0 where unknown.
     pub(super) process: u32,
+    /// Its parent; 0 where unknown.
+    pub(super) parent: u32,
 }
 
 impl Pushed {
@@ -56,10 +58,9 @@ impl Pushed {
     /// Whether the engine of this page reports itself: the same port of this
     /// host, the same address elsewhere, or the same process, its parent or
     /// its child.
-    pub(super) fn has(&self, page: Whose<'_>, proc: &Path) -> bool {
+    pub(super) fn has(&self, page: Whose<'_>) -> bool {
         // Process 1 is everybody's parent.
         let related = |one: u32, other: u32| one > 1 && one == other;
-        let mut listener_parent = None;
         self.engines.iter().any(|door| {
             let same_place = door.endpoint.as_ref().is_some_and(|endpoint| {
                 endpoint.port == page.endpoint.port
@@ -68,11 +69,7 @@ impl Pushed {
             same_place
                 || related(door.process, page.process)
                 || related(door.parent, page.process)
-                || (page.process > 1 && door.process > 1 && {
-                    let of_listener = listener_parent
-                        .get_or_insert_with(|| parent(proc, page.process).unwrap_or(0));
-                    related(*of_listener, door.process)
-                })
+                || related(door.process, page.parent)
         })
     }
 }
@@ -110,10 +107,12 @@ mod tests {
             let mut pushed = Pushed::default();
             pushed.look(&names, proc);
             let endpoint = Endpoint::parse(at).unwrap();
-            let page = Whose { endpoint: &endpoint, own: is_own, process: listener };
+            let of_listener = super::parent(proc, listener).unwrap_or(0);
+            let page =
+                Whose { endpoint: &endpoint, own: is_own, process: listener, parent: of_listener };
             // A parent that is process 1 or in another namespace is nobody's.
             let known = parent > 1 || listener != parent && process != parent;
-            assert_eq!(pushed.has(page, proc), expected && known, "{endpoint:?} {process} {at}");
+            assert_eq!(pushed.has(page), expected && known, "{endpoint:?} {process} {at}");
         }
     }
 }

@@ -1,18 +1,21 @@
 //! The scraper's thread: which page is read now, which socket moves on, and
 //! whom to ask whether he is an engine.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
-use crate::platform::poll::wait_readable;
+use crate::platform::poll::{Bell, readable, wait_readable};
 use crate::platform::thread::Stop;
 use rustix::event::PollFd;
 
 use super::super::{Context, Outlet, Sampler, Woken};
 use super::endpoint::Endpoint;
 use super::fetch::{Failure, Fetch, Means, Progress};
-use super::listeners::{Listener, listeners, own_sockets, owners};
+use super::listeners::{Listener, listeners, own_sockets, owners, parent};
 use super::page::Page;
 use super::probes::{Ask, Asked, LOOK_NS, Probes};
 use super::pushed::{Pushed, Whose};
@@ -26,9 +29,6 @@ const SCRATCH_BYTES: usize = 32 * 1024;
 
 /// How long a name's address may be missing before it is asked for again.
 const RESOLVE_NS: u64 = 5 * SECOND_NS;
-
-/// How often it is looked whether engines report themselves.
-const PUSHED_NS: u64 = SECOND_NS / 2;
 
 /// The least time between two searches for who owns a socket: it reads every
 /// process's descriptors.
@@ -48,11 +48,15 @@ pub(super) struct EngineScrape {
     resolver: Option<Resolver>,
     scratch: Box<[u8]>,
     pace: Pace,
-    /// When the caller's last tick began, until the period is known.
-    tick_ns: Option<u64>,
+    /// The caller's deadline, whose distance from the next is the period.
+    due_ns: u64,
+    /// Whether pages are due: a tick at the caller's deadline.
+    round: bool,
+    /// When ports are looked at; 0 as soon as can be.
     look_ns: u64,
-    pushed_ns: u64,
     owners_ns: u64,
+    /// Rung when this thread is to end.
+    bell: Option<Arc<Bell>>,
     resolve_ns: u64,
 }
 
@@ -83,10 +87,11 @@ impl EngineScrape {
             resolver: has_names.then(Resolver::start).and_then(Result::ok),
             scratch: vec![0; SCRATCH_BYTES].into(),
             pace: Pace { period_ns: SECOND_NS, timeout_ns: plan.timeout_ns },
-            tick_ns: Some(now_ns),
+            due_ns: 0,
+            round: true,
             look_ns: 0,
-            pushed_ns: 0,
             owners_ns: 0,
+            bell: None,
             resolve_ns: 0,
             context: context.clone(),
             plan,
@@ -114,11 +119,14 @@ impl EngineScrape {
     /// Begins the pages that are due.
     fn begin(&mut self, now_ns: u64, outlet: &mut Outlet) {
         for target in &mut self.targets {
-            if target.next_ns > now_ns || target.fetch.is_some() || target.is_paused() {
+            if !target.is_due(self.round) {
                 continue;
             }
             let Some(address) = target.address else {
-                target.failed(Failure::Unresolved, self.pace, outlet);
+                // The resolver's answer is what fails, unless there is none.
+                if self.resolver.is_none() {
+                    target.failed(Failure::Unresolved, self.pace, outlet);
+                }
                 continue;
             };
             let token = match target.origin {
@@ -135,14 +143,13 @@ impl EngineScrape {
     }
 
     /// Asks for the addresses of names, and takes in what came.
-    fn resolve(&mut self, now_ns: u64) {
+    fn resolve(&mut self, now_ns: u64, outlet: &mut Outlet) {
         let Some(resolver) = &self.resolver else { return };
         for (who, address) in resolver.answers() {
-            if let Some(target) = self.targets.get_mut(who) {
-                target.resolved(address);
-                if address.is_some() {
-                    target.next_ns = target.next_ns.min(now_ns);
-                }
+            match (self.targets.get_mut(who), address) {
+                (Some(target), Some(address)) => target.resolved(address),
+                (Some(target), None) => target.failed(Failure::Unresolved, self.pace, outlet),
+                (None, _) => {}
             }
         }
         if now_ns < self.resolve_ns {
@@ -159,42 +166,44 @@ impl EngineScrape {
 
     /// Leaves alone whoever reports himself.
     fn heed_pushed(&mut self, now_ns: u64, outlet: &mut Outlet) {
-        if now_ns < self.pushed_ns {
-            return;
-        }
-        self.pushed_ns = now_ns + PUSHED_NS;
         self.pushed.look(&self.context.names, &self.proc);
         for target in &mut self.targets {
-            let pushed = self.pushed.has(target.whose(), &self.proc);
+            let pushed = self.pushed.has(target.whose());
             target.pause(pushed, now_ns, outlet);
         }
     }
 
-    /// Looks who listens, whose sockets they are, and asks a few of them.
-    fn look(&mut self, now_ns: u64, outlet: &mut Outlet) {
-        if now_ns < self.look_ns {
-            return;
+    /// Looks who listens and whose sockets they are, and asks a few of them.
+    /// Whether it was time to.
+    fn look(&mut self, now_ns: u64, outlet: &mut Outlet) -> bool {
+        if now_ns < self.look_ns || !(self.round || self.look_ns == 0) {
+            return false;
         }
         self.look_ns = now_ns + LOOK_NS;
         self.forget_lost(outlet);
-        let Ok(all) = listeners(&self.proc) else { return };
-        self.find_owners(&all, now_ns, outlet);
-        if !self.plan.discover {
-            return;
+        if let Ok(all) = listeners(&self.proc) {
+            self.find_owners(&all, now_ns, outlet);
+            if self.plan.discover {
+                self.ask_some(&all, now_ns);
+            }
         }
-        let ours = own_sockets();
-        let (targets, pushed, proc) = (&self.targets, &self.pushed, &self.proc);
+        true
+    }
+
+    fn ask_some(&mut self, all: &[Listener], now_ns: u64) {
+        let ours = OnceCell::new();
+        let (targets, pushed) = (&self.targets, &self.pushed);
         let room = targets.len() + self.asking.len() < self.plan.engines_max;
         let is_left_alone = |listener: &Listener| {
             let port = listener.address.port();
             let endpoint = Endpoint::listening(listener.address, "");
-            let whose = Whose { endpoint: &endpoint, own: true, process: 0 };
+            let whose = Whose { endpoint: &endpoint, own: true, process: 0, parent: 0 };
             !room
-                || ours.contains(&listener.inode)
+                || ours.get_or_init(own_sockets).contains(&listener.inode)
                 || targets.iter().any(|target| target.own && target.endpoint.port == port)
-                || pushed.has(whose, proc)
+                || pushed.has(whose)
         };
-        for ask in self.probes.look(&all, is_left_alone, now_ns) {
+        for ask in self.probes.look(all, is_left_alone, now_ns) {
             self.ask(ask, now_ns);
         }
     }
@@ -251,7 +260,7 @@ impl EngineScrape {
             let node = self.context.names.node();
             self.targets.push(Target::new(endpoint, origin, node, now_ns));
             // Whose it is decides whether it is pushed as well.
-            self.look_ns = now_ns;
+            self.look_ns = 0;
         }
     }
 
@@ -285,81 +294,79 @@ impl EngineScrape {
             return;
         }
         self.owners_ns = now_ns + OWNERS_NS;
-        self.pushed_ns = now_ns;
         let owners = owners(&self.proc, &inodes);
         for target in self.targets.iter_mut().filter(|target| target.seeks_owner) {
             if let Some(inode) = listener_of(target) {
-                target.owned_by(owners.get(&inode).copied().unwrap_or(0), outlet);
+                let process = owners.get(&inode).copied().unwrap_or(0);
+                target.owned_by(process, parent(&self.proc, process).unwrap_or(0), outlet);
             }
         }
     }
 
-    /// When something is to be done though no socket moves.
-    fn due_ns(&self) -> u64 {
-        let targets = self.targets.iter().map(|target| match &target.fetch {
-            Some(fetch) => fetch.deadline_ns,
-            None if target.is_paused() => u64::MAX,
-            None => target.next_ns,
-        });
-        let asking = self.asking.iter().map(|asking| asking.fetch.deadline_ns);
-        targets.chain(asking).chain([self.look_ns, self.pushed_ns]).min().unwrap_or(u64::MAX)
+    /// When a page or an answer is late.
+    fn late_ns(&self) -> u64 {
+        let pages = self.targets.iter().filter_map(|target| target.fetch.as_ref());
+        let fetches = pages.chain(self.asking.iter().map(|asking| &asking.fetch));
+        fetches.map(|fetch| fetch.deadline_ns).min().unwrap_or(u64::MAX)
     }
 
-    /// Waits until a socket moves or `until_ns`; whether one did.
-    fn wait_sockets(&self, until_ns: u64, stop: &Stop) -> bool {
-        const LOOK_NS: u64 = SECOND_NS / 5;
-        let targets = self.targets.iter().filter_map(|target| target.fetch.as_ref());
-        let fetches = targets.chain(self.asking.iter().map(|asking| &asking.fetch));
+    /// Waits until a socket moves, the bell rings, or `until_ns`.
+    fn wait_sockets(&self, bell: &Bell, until_ns: u64) {
+        let pages = self.targets.iter().filter_map(|target| target.fetch.as_ref());
+        let fetches = pages.chain(self.asking.iter().map(|asking| &asking.fetch));
         let mut descriptors: Vec<PollFd<'_>> = fetches
             .map(|fetch| PollFd::from_borrowed_fd(fetch.socket(), fetch.interest()))
+            .chain([readable(bell.as_fd())])
             .collect();
-        if descriptors.is_empty() {
-            stop.sleep_until(until_ns);
-            return false;
-        }
-        let limit_ns = until_ns.saturating_sub(clock::monotonic_ns()).min(LOOK_NS);
-        let mut moved = false;
-        if wait_readable(&mut descriptors, limit_ns, |_| moved = true).is_err() {
+        let limit_ns = until_ns.saturating_sub(clock::monotonic_ns());
+        if wait_readable(&mut descriptors, limit_ns, |_| {}).is_err() {
             // Only a broken kernel says no; then we poll.
             clock::sleep_until(clock::monotonic_ns() + limit_ns.min(MILLISECOND_NS));
         }
-        moved
     }
 }
 
 impl Sampler for EngineScrape {
     fn tick(&mut self, now_ns: u64, outlet: &mut Outlet) {
-        if self.tick_ns.is_some() {
-            self.tick_ns = Some(now_ns);
-        }
         if let Some(token) = &mut self.token {
             token.refresh(now_ns);
         }
-        self.resolve(now_ns);
+        self.resolve(now_ns, outlet);
         self.drive(outlet);
         self.hear(now_ns);
-        self.look(now_ns, outlet);
-        // Before a page is begun whose engine turned out to report itself.
-        self.heed_pushed(now_ns, outlet);
+        let looked = self.look(now_ns, outlet);
+        if self.round || looked {
+            // Before a page is begun whose engine reports itself.
+            self.heed_pushed(now_ns, outlet);
+        }
         self.begin(now_ns, outlet);
+        self.round = false;
     }
 
-    /// A tick is due whenever a socket moves, and says so early; the caller's
-    /// own deadlines only tell the period.
+    /// While pages are on their way, early ticks move them on.
     fn wait(&mut self, due_ns: u64, stop: &Stop) -> Woken {
-        if let Some(tick_ns) = self.tick_ns.take() {
-            let period_ns = due_ns.saturating_sub(tick_ns) + MILLISECOND_NS / 2;
-            self.pace.period_ns = (period_ns / MILLISECOND_NS).max(1) * MILLISECOND_NS;
+        if self.due_ns != 0 && due_ns > self.due_ns {
+            // Rounds that were missed make it too long, and the next right.
+            self.pace.period_ns = due_ns - self.due_ns;
         }
-        loop {
-            let now_ns = clock::monotonic_ns();
-            if now_ns >= due_ns || stop.is_raised() {
-                return Woken::Due;
+        self.due_ns = due_ns;
+        let late_ns = self.late_ns();
+        if late_ns == u64::MAX {
+            stop.sleep_until(due_ns);
+        } else {
+            if self.bell.is_none() {
+                self.bell = Bell::new().map(Arc::new).ok();
+                self.bell.iter().for_each(|bell| stop.ring(Arc::clone(bell)));
             }
-            let own_ns = self.due_ns();
-            if now_ns >= own_ns || self.wait_sockets(own_ns.min(due_ns), stop) {
-                return Woken::Early;
+            match &self.bell {
+                Some(bell) => self.wait_sockets(bell, late_ns.min(due_ns)),
+                None => clock::sleep_until(clock::monotonic_ns() + MILLISECOND_NS),
             }
+        }
+        self.round = clock::monotonic_ns() >= due_ns;
+        match self.round {
+            true => Woken::Due,
+            false => Woken::Early,
         }
     }
 }

@@ -17,7 +17,8 @@ use super::pushed::Whose;
 /// Failures in a row after which an engine is called gone.
 const FAILURES_GONE: u32 = 5;
 
-/// The longest pause between two tries of a page that fails.
+/// The longest pause between two tries of a page that fails, unless the period
+/// is longer.
 const PAUSE_NS_MAX: u64 = 30 * SECOND_NS;
 
 /// What kind of device a page is.
@@ -40,7 +41,9 @@ pub(super) struct Target {
     /// Nothing while its name has no address.
     pub(super) address: Option<SocketAddr>,
     /// Who listens there; 0 where unknown.
-    pub(super) process: u32,
+    process: u32,
+    /// Its parent, as far as known.
+    parent: u32,
     /// Whether it should be looked who listens there.
     pub(super) seeks_owner: bool,
     pub(super) own: bool,
@@ -49,8 +52,10 @@ pub(super) struct Target {
     pub(super) fetch: Option<Fetch>,
     /// Kept between fetches.
     pub(super) input: Vec<u8>,
-    /// When it is read next.
-    pub(super) next_ns: u64,
+    /// Whether it is read before the next round.
+    urgent: bool,
+    /// Rounds to leave out.
+    rests: u64,
     name: String,
     engines: Engines,
     device: Option<u32>,
@@ -98,13 +103,15 @@ impl Target {
             origin,
             address,
             process: 0,
+            parent: 0,
             seeks_owner: true,
             own: address.is_some_and(|address| is_own(address.ip())),
             uri: endpoint.uri(),
             page: Page::default(),
             fetch: None,
             input: Vec::new(),
-            next_ns: now_ns,
+            urgent: true,
+            rests: 0,
             engines: Engines::new(&name, &format!("http://{dialled}")),
             name,
             endpoint,
@@ -118,22 +125,39 @@ impl Target {
         }
     }
 
-    /// Takes in the address of its name, where the resolver knows one.
-    pub(super) fn resolved(&mut self, address: Option<SocketAddr>) {
-        if let Some(address) = address {
-            self.own = is_own(address.ip());
-            self.address = Some(address);
+    /// Takes in the address of its name.
+    pub(super) fn resolved(&mut self, address: SocketAddr) {
+        self.own = is_own(address.ip());
+        self.address = Some(address);
+        (self.urgent, self.rests) = (true, 0);
+    }
+
+    /// Whether it is to be read now, and counts this round.
+    pub(super) fn is_due(&mut self, round: bool) -> bool {
+        if self.fetch.is_some() || self.paused {
+            return false;
         }
+        if std::mem::take(&mut self.urgent) {
+            return true;
+        }
+        let rests = self.rests > 0;
+        self.rests = self.rests.saturating_sub(u64::from(round));
+        round && !rests
     }
 
     pub(super) fn whose(&self) -> Whose<'_> {
-        Whose { endpoint: &self.endpoint, own: self.own, process: self.process }
+        Whose {
+            endpoint: &self.endpoint,
+            own: self.own,
+            process: self.process,
+            parent: self.parent,
+        }
     }
 
     /// Takes in who listens there.
-    pub(super) fn owned_by(&mut self, process: u32, outlet: &mut Outlet) {
+    pub(super) fn owned_by(&mut self, process: u32, parent: u32, outlet: &mut Outlet) {
         self.seeks_owner = false;
-        self.process = process;
+        (self.process, self.parent) = (process, parent);
         self.engines.owned_by(process, outlet);
     }
 
@@ -147,12 +171,8 @@ impl Target {
         self.drop_fetch();
         self.engines.forget(outlet);
         (self.failures, self.gone_ns, self.told) = (0, 0, None);
-        (self.next_ns, self.good_ns) = (now_ns, now_ns);
+        (self.rests, self.good_ns) = (0, now_ns);
         self.read(MetricId::ScrapePaused, now_ns, u64::from(paused) as f64, outlet);
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused
     }
 
     /// Takes in a page that was read to its end.
@@ -181,7 +201,6 @@ impl Target {
             self.seeks_owner = true;
         }
         (self.failures, self.told, self.good_ns) = (0, None, now_ns);
-        self.next_ns = next_after(answer.asked_ns, pace.period_ns, now_ns);
         self.counts.pages += 1;
         self.counts.restarts += u64::from(changes.restarted);
         self.counts.samples_refused += u64::from(refused);
@@ -214,10 +233,8 @@ impl Target {
         if self.gone_ns != 0 && now_ns.saturating_sub(self.gone_ns) > GONE_NS {
             self.engines.forget(outlet);
         }
-        let beyond = self.failures.saturating_sub(FAILURES_GONE).min(6);
-        let pause_ns =
-            (pace.period_ns << beyond).clamp(pace.period_ns, PAUSE_NS_MAX.max(pace.period_ns));
-        self.next_ns = now_ns + pause_ns;
+        let beyond = self.failures.saturating_sub(FAILURES_GONE).min(16);
+        self.rests = ((1 << beyond) - 1).min(PAUSE_NS_MAX / pace.period_ns.max(1));
         self.tell_counts(now_ns, outlet);
     }
 
@@ -302,27 +319,6 @@ impl Counts {
                 &mut self.refused
             }
             Failure::Bytes | Failure::Lines | Failure::NoEngine => &mut self.unread,
-        }
-    }
-}
-
-/// The next instant of the page's own rhythm: a slow page does not drift, and
-/// one that takes longer than the period is read at every second, or third.
-fn next_after(began_ns: u64, period_ns: u64, now_ns: u64) -> u64 {
-    let periods = now_ns.saturating_sub(began_ns) / period_ns + 1;
-    began_ns + periods * period_ns
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_due_at_the_next_beat_of_the_same_rhythm() {
-        for (began, now, next) in
-            [(1000, 1000, 2000), (1000, 1999, 2000), (1000, 2000, 3000), (1000, 4500, 5000)]
-        {
-            assert_eq!(next_after(began, 1000, now), next);
         }
     }
 }
