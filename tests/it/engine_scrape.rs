@@ -670,6 +670,7 @@ fn reading_a_page_again_allocates_nothing() {
 }
 
 /// A folder that several projects share, beside this one or above it.
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn shared(path: &str) -> Option<PathBuf> {
     let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
     let found =

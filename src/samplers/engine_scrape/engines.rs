@@ -166,7 +166,8 @@ impl Engines {
         process: u32,
         outlet: &mut Outlet,
     ) -> usize {
-        let model = said.model(rank);
+        // It goes to terminals and pages.
+        let model = said.model(rank).replace(char::is_control, "_");
         let model = bounded_name(&model);
         let name = match self.list.is_empty() {
             true => self.name.clone(),

@@ -33,6 +33,9 @@ pub struct Line<'a> {
     rest: &'a [u8],
 }
 
+/// A label's name, and its value with its escapes.
+type Label<'a> = (&'a [u8], &'a [u8]);
+
 /// The labels of a sample that was checked as a whole, and its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
@@ -82,7 +85,7 @@ impl<'a> Line<'a> {
 
 impl<'a> Sample<'a> {
     /// Every label with its value, whose escapes [`unescaped`] takes away.
-    pub fn labels(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    pub fn labels(&self) -> impl Iterator<Item = Label<'a>> {
         let mut labels = Labels { rest: self.labels };
         std::iter::from_fn(move || labels.advance().ok().flatten())
     }
@@ -119,7 +122,7 @@ struct Labels<'a> {
 
 impl<'a> Labels<'a> {
     /// The next label, or nothing at the closing brace, which is taken.
-    fn advance(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, Malformed> {
+    fn advance(&mut self) -> Result<Option<Label<'a>>, Malformed> {
         let mut rest = trimmed(self.rest);
         if let Some(behind) = rest.strip_prefix(b",") {
             rest = trimmed(behind);
@@ -252,7 +255,9 @@ mod tests {
 
     use super::*;
 
-    fn read(line: &str) -> Option<(String, Vec<(String, String)>, String)> {
+    type Labels = Vec<(String, String)>;
+
+    fn read(line: &str) -> Option<(String, Labels, String)> {
         let line = Line::of(line.as_bytes())?;
         let sample = line.sample().ok()?;
         let labels = sample.labels().map(|(name, value)| (unescaped(name), unescaped(value)));

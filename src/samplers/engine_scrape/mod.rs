@@ -10,11 +10,17 @@
 //! its requests, and a large one takes it tens of milliseconds. It asks no more
 //! than one page at a time of any engine, follows no redirect, and sends a
 //! token only where the configuration says. A port of this host that nobody
-//! named is asked a few times at most ([`probes`](self) says when), never one
-//! of another host. An engine that reports itself is left alone.
+//! named is asked a few times at most and with growing pauses (`probes.rs` says
+//! when, and which never), and none of another host. An engine that reports
+//! itself is left alone.
 //!
-//! **Cost.** 16 KiB an engine while its page is read, and as much again for its
-//! ranks; pages are not kept. Not spoken: TLS; HTTP/2.
+//! **Trust.** A page is believed as far as its numbers can be. Whoever may
+//! listen on this host may call himself an engine, under his port's name; where
+//! that matters, `discover` is false and the endpoints are listed.
+//!
+//! **Cost.** About 20 KiB an engine for what arrives and 650 bytes a rank; pages
+//! are not kept. Reading one allocates nothing; the HTTP library allocates a
+//! request and a head each time. Not spoken: TLS, HTTP/2, compression.
 
 mod endpoint;
 mod engines;

@@ -34,9 +34,12 @@ const RANK_END: u16 = 4096;
 /// Longest name of a model as it stands on the page.
 const MODEL_BYTES_MAX: usize = 512;
 
-/// Every name of every table: which table, which row.
-static NAMES: LazyLock<HashMap<&'static [u8], Vec<(u8, u8)>>> = LazyLock::new(|| {
-    let mut names: HashMap<&'static [u8], Vec<(u8, u8)>> = HashMap::new();
+/// Where a name stands: which table, which row.
+type Places = Vec<(u8, u8)>;
+
+/// Every name of every table.
+static NAMES: LazyLock<HashMap<&'static [u8], Places>> = LazyLock::new(|| {
+    let mut names: HashMap<&'static [u8], Places> = HashMap::new();
     for (family, table) in FAMILIES.iter().enumerate() {
         for (row, named) in table.rows.iter().enumerate() {
             names.entry(named.name.as_bytes()).or_default().push((family as u8, row as u8));

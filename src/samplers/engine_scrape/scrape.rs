@@ -34,6 +34,13 @@ const RESOLVE_NS: u64 = 5 * SECOND_NS;
 /// process's descriptors.
 const OWNERS_NS: u64 = 10 * SECOND_NS;
 
+/// Early ticks that a round has for each page on its way. Beyond, somebody
+/// sends his page byte by byte, and is looked at once in a while only.
+const EARLY_MAX: usize = 16;
+
+/// That while.
+const NAP_NS: u64 = 2 * MILLISECOND_NS;
+
 /// The sampler.
 #[derive(Debug)]
 pub(super) struct EngineScrape {
@@ -52,6 +59,8 @@ pub(super) struct EngineScrape {
     due_ns: u64,
     /// Whether pages are due: a tick at the caller's deadline.
     round: bool,
+    /// Early ticks in this round.
+    early: usize,
     /// When ports are looked at; 0 as soon as can be.
     look_ns: u64,
     owners_ns: u64,
@@ -89,6 +98,7 @@ impl EngineScrape {
             pace: Pace { period_ns: SECOND_NS, timeout_ns: plan.timeout_ns },
             due_ns: 0,
             round: true,
+            early: 0,
             look_ns: 0,
             owners_ns: 0,
             bell: None,
@@ -264,11 +274,15 @@ impl EngineScrape {
         }
     }
 
+    /// Forgets pages that were found and are lost, or that the configuration
+    /// turned out to list under a name.
     fn forget_lost(&mut self, outlet: &mut Outlet) {
+        let listed = self.targets.iter().filter(|t| t.own && t.origin == Origin::Configured);
+        let listed: HashSet<u16> = listed.map(|target| target.endpoint.port).collect();
         let probes = &mut self.probes;
         self.targets.retain_mut(|target| {
             let Origin::Found(listener) = target.origin else { return true };
-            let is_lost = target.is_lost();
+            let is_lost = target.is_lost() || listed.contains(&target.endpoint.port);
             if is_lost {
                 target.forget(outlet);
                 probes.lost(&listener);
@@ -303,18 +317,16 @@ impl EngineScrape {
         }
     }
 
-    /// When a page or an answer is late.
-    fn late_ns(&self) -> u64 {
+    /// Every page on its way.
+    fn fetches(&self) -> impl Iterator<Item = &Fetch> {
         let pages = self.targets.iter().filter_map(|target| target.fetch.as_ref());
-        let fetches = pages.chain(self.asking.iter().map(|asking| &asking.fetch));
-        fetches.map(|fetch| fetch.deadline_ns).min().unwrap_or(u64::MAX)
+        pages.chain(self.asking.iter().map(|asking| &asking.fetch))
     }
 
     /// Waits until a socket moves, the bell rings, or `until_ns`.
     fn wait_sockets(&self, bell: &Bell, until_ns: u64) {
-        let pages = self.targets.iter().filter_map(|target| target.fetch.as_ref());
-        let fetches = pages.chain(self.asking.iter().map(|asking| &asking.fetch));
-        let mut descriptors: Vec<PollFd<'_>> = fetches
+        let mut descriptors: Vec<PollFd<'_>> = self
+            .fetches()
             .map(|fetch| PollFd::from_borrowed_fd(fetch.socket(), fetch.interest()))
             .chain([readable(bell.as_fd())])
             .collect();
@@ -350,20 +362,24 @@ impl Sampler for EngineScrape {
             self.pace.period_ns = due_ns - self.due_ns;
         }
         self.due_ns = due_ns;
-        let late_ns = self.late_ns();
-        if late_ns == u64::MAX {
-            stop.sleep_until(due_ns);
-        } else {
-            if self.bell.is_none() {
-                self.bell = Bell::new().map(Arc::new).ok();
-                self.bell.iter().for_each(|bell| stop.ring(Arc::clone(bell)));
-            }
-            match &self.bell {
-                Some(bell) => self.wait_sockets(bell, late_ns.min(due_ns)),
-                None => clock::sleep_until(clock::monotonic_ns() + MILLISECOND_NS),
+        match self.fetches().map(|fetch| fetch.deadline_ns).min() {
+            None => stop.sleep_until(due_ns),
+            Some(late_ns) => {
+                if self.bell.is_none() {
+                    self.bell = Bell::new().map(Arc::new).ok();
+                    self.bell.iter().for_each(|bell| stop.ring(Arc::clone(bell)));
+                }
+                let most = EARLY_MAX * (1 + self.fetches().count());
+                match &self.bell {
+                    Some(bell) if self.early < most => {
+                        self.wait_sockets(bell, late_ns.min(due_ns));
+                    }
+                    _ => stop.sleep_until(clock::monotonic_ns() + NAP_NS),
+                }
             }
         }
         self.round = clock::monotonic_ns() >= due_ns;
+        self.early = if self.round { 0 } else { self.early + 1 };
         match self.round {
             true => Woken::Due,
             false => Woken::Early,

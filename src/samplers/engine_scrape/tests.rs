@@ -12,6 +12,8 @@ use crate::schema::{Field, StepCore};
 /// What is known of a rank, by the fields' names; what is not here is unknown.
 type Known = BTreeMap<&'static str, f64>;
 
+type Fields<'a> = &'a [(&'static str, f64)];
+
 fn known(rank: &PageRank) -> Known {
     let mut step = StepCore::zeroed();
     rank.fill(&mut step);
@@ -29,7 +31,7 @@ fn read(page: &mut Page, bytes: &[u8], pieces: usize) {
 /// Model, rank and what is known, of each rank; the same however the page is
 /// cut on its way.
 #[track_caller]
-fn check(text: &str, engine: &str, expected: &[(&str, u16, &[(&'static str, f64)])]) {
+fn check(text: &str, engine: &str, expected: &[(&str, u16, Fields<'_>)]) {
     let mut page = Page::default();
     for pieces in [1, 61, 4096, text.len()] {
         read(&mut page, text.as_bytes(), pieces);
