@@ -26,7 +26,8 @@ fn threads(process: u32) -> BTreeMap<String, String> {
 
 #[test]
 fn every_thread_has_its_name_and_samplers_and_publisher_their_processor() {
-    const PINNED: [&str; 4] = ["ee-engine_push", "ee-procfs", "ee-own", "ee-nats"];
+    const PINNED: [&str; 5] =
+        ["ee-engine_push", "ee-engine_scrap", "ee-procfs", "ee-own", "ee-nats"];
     const OTHERS: [&str; 5] =
         ["ee-drain", "ee-journal", "ee-overseer", "ee-signals", "ee-nats-durable"];
     let nats = NatsServer::open();
