@@ -28,7 +28,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "discover",
         default: "true",
-        help: "Whether ports that listen on this host are asked for a page, a few at a time and each a few times; true or false.",
+        help: "Whether ports that listen on this host are asked for /metrics or /prometheus/metrics: four in five seconds, each at most six times with growing pauses, none below 1024 but 80 and none that databases, brokers and control planes use by custom; true or false.",
         check: |text| flag(text).map(drop),
     },
     Setting {
