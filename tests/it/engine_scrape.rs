@@ -348,7 +348,7 @@ fn a_page_becomes_steps_however_it_is_sent() {
         assert!(!ranks[0].step.has(Flag::Asleep));
         assert_eq!(step.step.value(Field::PromptTokens), None, "the page does not say it");
         assert!(step.step.monotonic_ns > before_ns && step.alive_ns == step.step.monotonic_ns);
-        assert!(step.error_ns < 10 * SECOND_NS && step.step.ttl_ms > 0);
+        assert!(step.error_ns > 0 && step.error_ns < 10 * SECOND_NS && step.step.ttl_ms > 0);
         let engine = scraper.names.engine(step.step.instance).expect("it has a name");
         assert_eq!((engine.model.as_str(), engine.engine.as_str()), ("own/moe", "vllm"));
         assert_eq!((engine.source.as_str(), engine.ranks), ("scrape", 4));
