@@ -88,6 +88,7 @@ impl Agent {
         let mut command = Command::new(AGENT);
         command.args(["run", "--listen", "off", "--node", "bench", "--nats", nats]);
         command.args(["--set", &format!("run_dir={path}"), "--set", &format!("state_dir={path}")]);
+        command.args(["--set", "samplers.engine_scrape.discover=false"]);
         for setting in settings {
             command.args(["--set", setting]);
         }

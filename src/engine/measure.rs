@@ -289,6 +289,8 @@ fn agent_plan(plan: &MeasurePlan, folder: &std::path::Path) -> Result<Plan, Stri
         ("nats.urls", &plan.nats),
         ("nats.prefix", PREFIX),
         ("samplers.engine_push.engines_max", "4096"),
+        // What else serves on this host is not measured.
+        ("samplers.engine_scrape.discover", "false"),
     ];
     for (key, value) in fixed {
         layers.set(key, value.to_owned(), "bench");

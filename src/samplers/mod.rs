@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod engine_push;
 pub mod kmsg;
 pub mod hardware_sys;
+pub mod engine_scrape;
 mod need;
 mod outlet;
 pub mod own;
@@ -33,6 +34,7 @@ pub use run::{Progress, start};
 /// Every sampler, in the order in which they start.
 pub const ALL: &[&Entry] = &[
     &engine_push::ENTRY,
+    &engine_scrape::ENTRY,
     &procfs::ENTRY,
     &cgroup::ENTRY,
     &kmsg::ENTRY,

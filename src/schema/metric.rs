@@ -261,6 +261,19 @@ metrics! {
     243 LogLinesMalformed "log_lines_malformed_total" Count Counter "log" "Lines of the kernel log that say nothing, and records that are none (/dev/kmsg, syslog(2) or a file).";
     244 LogLinesLost "log_lines_lost_total" Count Counter "log" "Lines of the kernel log overwritten before they were read, those before the first look included (sequence numbers of /dev/kmsg).";
     245 LogReadsFailed "log_reads_failed_total" Count Counter "log" "Reads of the kernel log that failed (/dev/kmsg, syslog(2) or a file).";
+    255 ScrapeDuration "scrape_duration_seconds" Seconds Gauge "scrape" "How long the last page took from the request to its end (the engine's metrics page).";
+    256 ScrapeBytes "scrape_page_bytes" Bytes Gauge "scrape" "Length of the last page (the engine's metrics page).";
+    257 ScrapeSamples "scrape_samples" Count Gauge "scrape" "Samples of the last page that stand in a name table (the engine's metrics page).";
+    258 ScrapeAge "scrape_age_seconds" Seconds Gauge "scrape" "Time since the last page that could be read, or since it was first asked for.";
+    259 ScrapePages "scrape_pages_total" Count Counter "scrape" "Pages read.";
+    260 ScrapeUnconnected "scrape_failures_unconnected_total" Count Counter "scrape" "Pages missed since no connection came about or the name has no address.";
+    261 ScrapeLate "scrape_failures_late_total" Count Counter "scrape" "Pages missed since they did not come in time.";
+    262 ScrapeRefused "scrape_failures_refused_total" Count Counter "scrape" "Pages missed since the server answered something else: another status, a redirect, no HTTP.";
+    263 ScrapeCut "scrape_failures_cut_total" Count Counter "scrape" "Pages missed since the connection ended before the page did.";
+    264 ScrapeUnread "scrape_failures_unread_total" Count Counter "scrape" "Pages missed since they were too long or no engine's.";
+    265 ScrapeRestarts "scrape_restarts_total" Count Counter "scrape" "Times that the page's counters or start time told of an engine that began anew.";
+    266 ScrapeSamplesRefused "scrape_samples_refused_total" Count Counter "scrape" "Samples and lines that were malformed, negative, no number, too large or too many.";
+    267 ScrapePaused "scrape_paused" Count Gauge "scrape" "1 while the page is left alone since its engine reports itself.";
 }
 
 #[cfg(test)]

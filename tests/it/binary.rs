@@ -55,6 +55,8 @@ impl Running {
         let log = File::create(folder.path().join("log")).expect("a file for the log");
         let child = command
             .args(["run", "--listen", "off"])
+            // What else listens on this host is no engine of a test.
+            .args(["--set", "samplers.engine_scrape.discover=false"])
             .args(settings(folder.path()))
             .args(arguments)
             .stdout(log.try_clone().expect("a file for the log"))

@@ -18,6 +18,8 @@ mod doctor;
 #[cfg(feature = "agent")]
 mod door;
 #[cfg(feature = "agent")]
+mod engine_scrape;
+#[cfg(feature = "agent")]
 mod engines;
 #[cfg(feature = "agent")]
 mod hardware_sys;

@@ -36,6 +36,8 @@ pub(crate) fn agent_with(
         ("listen", "off"),
         ("run_dir", &path),
         ("state_dir", &format!("{path}/state")),
+        // What else listens on this host is no engine of a test.
+        ("samplers.engine_scrape.discover", "false"),
     ];
     for (key, value) in own.iter().chain(settings) {
         layers.set(key, (*value).to_owned(), "test");

@@ -34,7 +34,7 @@ pub use container::{DESCRIPTORS_MAX, FILE_BYTES_MAX};
 pub use follow::CONTAINERS_MAX;
 pub use layout::Version;
 pub use path::{ContainerPath, Runtime, of_path, of_process};
-pub(in crate::samplers) use process::of_peer;
+pub(in crate::samplers) use process::{of_peer, of_process_in};
 pub use sampler::{Cgroup, CgroupError, LIMITS_EVERY_TICKS};
 pub use walk::{DEPTH_MAX, ENTRIES_MAX, FOLDERS_MAX};
 

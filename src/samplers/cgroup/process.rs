@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use super::path::{ContainerPath, PROCESS_BYTES_MAX, of_process};
 
@@ -16,10 +17,15 @@ use super::path::{ContainerPath, PROCESS_BYTES_MAX, of_process};
 /// private one, a process of our own container is at `/` and stays unknown;
 /// others begin with `/..` and still name theirs.
 pub(in crate::samplers) fn of_peer(pid: u32) -> Option<ContainerPath> {
+    of_process_in(Path::new("/proc"), pid)
+}
+
+/// The container of the process that this `proc` counts as `pid`.
+pub(in crate::samplers) fn of_process_in(proc: &Path, pid: u32) -> Option<ContainerPath> {
     if pid == 0 {
         return None;
     }
-    let file = File::open(format!("/proc/{pid}/cgroup")).ok()?;
+    let file = File::open(proc.join(format!("{pid}/cgroup"))).ok()?;
     let mut text = Vec::new();
     file.take(PROCESS_BYTES_MAX as u64).read_to_end(&mut text).ok()?;
     of_process(&text)
