@@ -1,5 +1,7 @@
 //! Log lines: for people or as JSON, to standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Plan};
@@ -9,7 +11,10 @@ use crate::config::{LogFormat, Plan};
 pub(super) fn start(plan: &Plan, quiet: bool) {
     let level = if quiet { "error" } else { &plan.log_level };
     let filter = EnvFilter::new(format!("warn,eagle_eye={level},async_nats=error"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let started = match plan.log_format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().try_init(),

@@ -18,7 +18,7 @@ use crate::newest::Names;
 use crate::platform::clock;
 use crate::platform::thread::Stop;
 use crate::samplers::Fact;
-use crate::schema::{BatchHead, BatchWriter, Event, Tables};
+use crate::schema::{BatchHead, BatchWriter, Event, EventKind, Tables};
 
 /// Events that a page or terminal can still show.
 pub const RECENT_MAX: usize = 512;
@@ -156,7 +156,12 @@ impl State {
     fn accept(&mut self, mut event: Event) -> (u64, Option<Sequence>, Bytes) {
         event.id = self.next_id;
         self.next_id += 1;
-        tracing::info!(kind = event.kind.name(), subject = event.subject, "{}", event.text);
+        if event.kind == EventKind::KernelLine {
+            // It stands in a log already, and that log may be what we follow.
+            tracing::debug!(subject = event.subject, "{}", event.text);
+        } else {
+            tracing::info!(kind = event.kind.name(), subject = event.subject, "{}", event.text);
+        }
         let head = BatchHead {
             node: self.desk.names.node_hash(),
             incarnation: self.desk.incarnation,
@@ -247,7 +252,7 @@ fn event_id(payload: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::journal::Limits;
-    use crate::schema::{BatchView, EventKind};
+    use crate::schema::BatchView;
 
     type Sent = Arc<Mutex<Vec<u64>>>;
 
