@@ -177,12 +177,14 @@ def generate():
         f'DOOR_MAGIC = b"{door_magic}"',
     ]
     for place in ("LAYOUT", "HEAD_AT", "HEARTBEAT_AT", "HEARTBEAT_BYTES", "INFO_AT",
-                  "INFO_BYTES_AT", "INFO_BYTES_MAX", "SLOTS_AT", "SLOT_HEADER_BYTES", "SLOTS_MAX"):
+                  "INFO_BYTES_AT", "INFO_BYTES_MAX", "SLOTS_AT", "SLOT_HEADER_BYTES", "SLOTS_MAX",
+                  "DETAILS_HEAD_BYTES", "DETAILS_BYTES", "DETAILS_BYTES_MAX"):
         out.append(f"DOOR_{place} = {int(places[place].replace('_', ''))}")
     out += [
         'DOOR_SLOT_HEADER = struct.Struct("<QII")',
         'DOOR_HEARTBEAT = struct.Struct("<QQQI")',
         'DOOR_INFO = struct.Struct("<III")',
+        'DOOR_DETAILS = struct.Struct("<IIII")',
         f'DOOR_HEADER = struct.Struct("{format_of(rust_fields(door, "DoorHeader"))}")',
         "",
         "# The first message in each direction on the agent's socket.",
@@ -203,9 +205,9 @@ def generate():
         f'BATCH_HEAD = struct.Struct("{format_of(structs["BatchHead"])}")',
         f'READING = struct.Struct("{format_of(structs["Reading"])}")',
     ]
-    for table in ("Batch", "Engine"):
+    for table in ("Batch", "Engine", "EngineDetails", "Sketch", "Finished", "Adapter", "Speculation", "Transfer"):
         out += ["", f"# Field ids of the table {table}."]
-        out += [f"{table.upper()}_ID_{field.upper()} = {number}" for field, number in table_ids(fbs, table)]
+        out += [f"{snake(table)}_ID_{field.upper()} = {number}" for field, number in table_ids(fbs, table)]
     out += ["", "# Bit of each measured field in `present`.", "FIELD_BITS = {"]
     out += [f'    "{name}": {bit},' for name, bit in bits]
     out += ["}", "FIELDS = tuple(FIELD_BITS)", "PRESENT_ALL = (1 << len(FIELDS)) - 1"]

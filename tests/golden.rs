@@ -5,12 +5,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytemuck::Zeroable;
 use eagle_eye::schema::{
-    BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, Device, Door, DoorHeader, Engine, Event,
-    EventKind, Field, Flag, Greeting, GreetingKind, HotKind, LogRecord, MetricId, Reading, Role,
-    STEP_BYTES, STEP_LAYOUT, Severity, StepCore, Tables, Trust, Verdict, name_hash, write_header,
+    Adapter, BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, Device, Door, DoorHeader,
+    Engine, EngineDetails, Event, EventKind, Field, Finished, Flag, Greeting, GreetingKind,
+    HotKind, LogRecord, MetricId, Reading, Role, STEP_BYTES, STEP_LAYOUT, Severity, Sketch,
+    SketchKind, Speculation, StepCore, Tables, Transfer, Trust, Verdict, name_hash, write_header,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -206,6 +208,7 @@ fn a_batch_of_tables_is_the_golden_one() {
         steps: &steps,
         readings: &readings,
         held_ns: 12,
+        ..Tables::default()
     };
     let bytes = check("tables.bin", BatchWriter::default().write(&head(), &tables));
     let view = BatchView::verify(&bytes).unwrap();
@@ -217,6 +220,68 @@ fn a_batch_of_tables_is_the_golden_one() {
     assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
     assert_eq!(view.steps().collect::<Vec<_>>(), steps);
     assert_eq!(view.readings().collect::<Vec<_>>(), readings);
+}
+
+/// Details in which no two numbers are the same.
+fn details(rank: u16) -> EngineDetails {
+    let sketch = Sketch {
+        offset: 200 + rank,
+        count: 6,
+        sum_us: 70_000.5,
+        max_us: 11_000.25,
+        buckets: vec![1, 0, 2, 3],
+        ..Sketch::new(SketchKind::Ttft)
+    };
+    EngineDetails {
+        instance: name_hash("one"),
+        incarnation: 0x0102_0304_0506_0708,
+        rank,
+        producer: 1,
+        sketches: vec![sketch.clone(), Sketch { kind: SketchKind::EndToEnd, ..sketch }],
+        finished: vec![Finished { reason: "stop".into(), count: 21 }],
+        adapters: vec![Adapter { name: "tuned".into(), running: 22, waiting: 23 }],
+        speculation: Some(Speculation {
+            drafts: 24,
+            draft_tokens: 25,
+            accepted_tokens: 26,
+            accepted: vec![27, 28],
+        }),
+        transfer: Some(Transfer { transfers: 31, bytes: 32, failures: 33, seconds: 0.5 }),
+    }
+}
+
+#[test]
+fn a_batch_of_details_is_the_golden_one() {
+    let all = [Arc::new(details(0)), Arc::new(details(3))];
+    let tables = Tables { node_name: Some("node one"), details: &all, ..Tables::default() };
+    let bytes = check("details.bin", BatchWriter::default().write(&head(), &tables));
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!(view.details().collect::<Vec<_>>(), [details(0), details(3)]);
+}
+
+#[test]
+fn a_door_with_details_is_the_golden_one() {
+    let door = Door::new(1).unwrap().with_details(1024).unwrap();
+    let mut bytes = vec![0; door.bytes as usize];
+    let header = door.header(name_hash("one"), 0x0102_0304_0506_0708);
+    bytes[..64].copy_from_slice(bytemuck::bytes_of(&header));
+    let entries = EngineDetails::write_all(&[details(0), details(3)], 1024);
+    let words = [2, entries.len() as u32, crc32fast::hash(&entries), 0];
+    let at = door.details_at as usize;
+    bytes[at..at + 16].copy_from_slice(bytemuck::cast_slice(&words));
+    bytes[at + 16..][..entries.len()].copy_from_slice(&entries);
+
+    let bytes = check("door_details.bin", &bytes);
+    let header: DoorHeader = bytemuck::pod_read_unaligned(&bytes[..size_of::<DoorHeader>()]);
+    assert_eq!(Door::check(&header, bytes.len()), Ok(door));
+    let of = |details: EngineDetails| EngineDetails {
+        instance: 0,
+        incarnation: 0,
+        producer: 0,
+        ..details
+    };
+    let read = EngineDetails::read_all(&bytes[at + 16..][..entries.len()]);
+    assert_eq!(read, (vec![of(details(0)), of(details(3))], 0));
 }
 
 #[test]

@@ -41,8 +41,10 @@ class DoorMemory:
             layout.DOOR_SLOTS_AT,
             layout.DOOR_SLOT_BYTES,
             slot_count,
+            0,
             instance,
             incarnation,
+            0,
         )
 
     def write_info(self, info: bytes) -> None:

@@ -110,7 +110,7 @@ class Reader:
         self.map = mmap.mmap(fd, os.fstat(fd).st_size, mmap.MAP_SHARED, mmap.PROT_READ)
         os.close(fd)
         (self.magic, self.layout, self.bytes, self.slots_at, self.slot_bytes, self.slot_count,
-         self.instance, self.incarnation) = layout.DOOR_HEADER.unpack_from(self.map)
+         self.details_at, self.instance, self.incarnation, self.details_bytes) = layout.DOOR_HEADER.unpack_from(self.map)
 
     def head(self):
         return struct.unpack_from("<Q", self.map, layout.DOOR_HEAD_AT)[0]

@@ -9,8 +9,8 @@ use flatbuffers::VerifierOptions;
 use thiserror::Error;
 
 use super::{
-    Device, Engine, Event, EventKind, LogRecord, Reading, Severity, StepCore, Trust, Verdict,
-    bounded_text, wire,
+    Device, Engine, EngineDetails, Event, EventKind, LogRecord, Reading, Severity, StepCore, Trust,
+    Verdict, bounded_text, wire,
 };
 
 /// Bytes before the first struct of a hot batch.
@@ -215,6 +215,12 @@ impl<'a> BatchView<'a> {
         })
     }
 
+    /// What engines say beside their steps, each bounded as in an engine's own
+    /// memory; what is beyond the bounds is left out.
+    pub fn details(&self) -> impl Iterator<Item = EngineDetails> + 'a {
+        self.batch.details().into_iter().flatten().map(EngineDetails::from_wire)
+    }
+
     /// The devices that the batch names.
     pub fn devices(&self) -> impl Iterator<Item = Device> + 'a {
         self.batch.devices().into_iter().flatten().map(|device| Device {
@@ -281,7 +287,12 @@ fn structs<'a, T: Pod>(bytes: Option<&'a [u8]>) -> impl ExactSizeIterator<Item =
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BatchWriter, Tables};
+    use std::sync::Arc;
+
+    use super::super::{
+        ADAPTERS_MAX, Adapter, BUCKETS_MAX, BatchWriter, Finished, POSITIONS_MAX, REASONS_MAX,
+        Sketch, SketchKind, Speculation, Tables, Transfer,
+    };
     use super::*;
 
     fn head() -> BatchHead {
@@ -345,7 +356,35 @@ mod tests {
             assert_eq!(view.devices().collect::<Vec<_>>(), devices);
             assert_eq!(view.events().collect::<Vec<_>>(), events);
             assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
+            assert_eq!(view.details().count(), 0);
         }
+    }
+
+    #[test]
+    fn the_most_that_one_rank_may_say_fits_a_batch() {
+        let long = |at: usize| format!("{at:0>255}");
+        let sketch =
+            |kind| Sketch { buckets: vec![1; BUCKETS_MAX.into()], count: 1, ..Sketch::new(kind) };
+        let details = EngineDetails {
+            sketches: SketchKind::ALL.map(sketch).to_vec(),
+            finished: (0..REASONS_MAX).map(|at| Finished { reason: long(at), count: 1 }).collect(),
+            adapters: (0..ADAPTERS_MAX)
+                .map(|at| Adapter { name: long(at), running: 1, waiting: 2 })
+                .collect(),
+            speculation: Some(Speculation {
+                accepted: vec![1; POSITIONS_MAX],
+                ..Speculation::default()
+            }),
+            transfer: Some(Transfer::default()),
+            ..EngineDetails::default()
+        };
+        let details = [Arc::new(details)];
+        let tables = Tables { node_name: Some("n"), details: &details, ..Tables::default() };
+        let mut writer = BatchWriter::default();
+        let bytes = writer.write(&head(), &tables);
+        assert!(bytes.len() <= BATCH_BYTES_MAX && bytes.len() <= 512 + details[0].bytes_max());
+        let view = BatchView::verify(bytes).unwrap();
+        assert_eq!(view.details().collect::<Vec<_>>(), [(*details[0]).clone()]);
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //! 4096  slots             slot i holds sequence s where (s − 1) mod count = i
 //!       slot         16 B   sequence: u64, length: u32, crc: u32
 //!              +16 256 B   a StepCore
+//! details_at              version (odd while being written), length, crc, zero: u32
+//!              +16         entries, see [`super::EngineDetails`]; behind the slots
 //! ```
 //!
 //! The agent's bell is a page of the agent's memory, which engines map to read:
@@ -23,7 +25,8 @@
 //! ```
 //!
 //! Checksums are CRC-32 (the zlib one) of the bytes they guard: of the
-//! heartbeat's first 28 bytes, of the info bytes, of a slot's step. A writer
+//! heartbeat's first 28 bytes, of the info bytes, of a slot's step, of the
+//! details' entries. A writer
 //! may be any process and its memory may change under the reader: nothing
 //! here is believed before it was copied out and checked.
 
@@ -49,14 +52,16 @@ pub struct DoorHeader {
     pub slot_bytes: u32,
     /// How many slots; a power of two up to [`Door::SLOTS_MAX`].
     pub slot_count: u32,
-    /// Zero.
-    pub reserve: u32,
+    /// Where the details begin, behind the slots; 0 where there are none.
+    pub details_at: u32,
     /// Hash of the engine's name.
     pub instance: u64,
     /// Differs after every restart; larger is later on one host.
     pub incarnation: u64,
+    /// Size of the details with their head; 0 where there are none.
+    pub details_bytes: u32,
     /// Zero.
-    pub reserve_end: [u64; 2],
+    pub reserve_end: [u32; 3],
 }
 
 const _: () = assert!(size_of::<DoorHeader>() == 64);
@@ -70,6 +75,10 @@ pub struct Door {
     pub slot_bytes: u32,
     /// Size of the whole memory.
     pub bytes: u32,
+    /// Where the details begin; 0 where there are none.
+    pub details_at: u32,
+    /// Size of the details with their head; 0 where there are none.
+    pub details_bytes: u32,
 }
 
 /// Why an engine's shared memory is not a door.
@@ -112,6 +121,14 @@ impl Door {
     /// Most slots; 4,096 steps are 4 s at 1 kHz.
     pub const SLOTS_MAX: u32 = 4096;
 
+    /// Size of the details' head.
+    pub const DETAILS_HEAD_BYTES: usize = 16;
+    /// Size of the details, head included, where a writer has no reason for
+    /// another.
+    pub const DETAILS_BYTES: usize = 65536;
+    /// Largest size of the details.
+    pub const DETAILS_BYTES_MAX: usize = 262_144;
+
     /// The first eight bytes of the bell.
     pub const BELL_MAGIC: [u8; 8] = *b"EEBELL01";
     /// Where the bell says that the agent sleeps.
@@ -135,7 +152,30 @@ impl Door {
             slot_count,
             slot_bytes,
             bytes: u32::try_from(bytes).map_err(|_| DoorError::Sizes)?,
+            details_at: 0,
+            details_bytes: 0,
         })
+    }
+
+    /// The same with `bytes` for details behind the slots.
+    ///
+    /// # Errors
+    ///
+    /// When `bytes` is no multiple of 8 between the head's size and
+    /// [`Door::DETAILS_BYTES_MAX`].
+    pub fn with_details(self, bytes: usize) -> Result<Self, DoorError> {
+        if !Self::detailed(bytes) {
+            return Err(DoorError::Sizes);
+        }
+        let (details_at, details_bytes) = (self.bytes.next_multiple_of(8), bytes as u32);
+        let bytes = details_at.checked_add(details_bytes).ok_or(DoorError::Sizes)?;
+        Ok(Self { bytes, details_at, details_bytes, ..self })
+    }
+
+    /// Whether details may have this size.
+    const fn detailed(bytes: usize) -> bool {
+        let fits = bytes > Self::DETAILS_HEAD_BYTES && bytes <= Self::DETAILS_BYTES_MAX;
+        fits && bytes.is_multiple_of(8)
     }
 
     /// The header to write for an engine.
@@ -148,10 +188,11 @@ impl Door {
             slots_at: Self::SLOTS_AT as u32,
             slot_bytes: self.slot_bytes,
             slot_count: self.slot_count,
-            reserve: 0,
+            details_at: self.details_at,
             instance,
             incarnation,
-            reserve_end: [0; 2],
+            details_bytes: self.details_bytes,
+            reserve_end: [0; 3],
         }
     }
 
@@ -159,8 +200,8 @@ impl Door {
     ///
     /// # Errors
     ///
-    /// When the memory is no door, of another layout, or when any slot would
-    /// lie outside of it.
+    /// When the memory is no door, of another layout, or when any slot or the
+    /// details would lie outside of it.
     pub fn check(header: &DoorHeader, memory_bytes: usize) -> Result<Self, DoorError> {
         if header.magic != Self::MAGIC {
             return Err(DoorError::Magic);
@@ -178,13 +219,21 @@ impl Door {
             && header.slot_count <= Self::SLOTS_MAX
             && end <= u64::from(header.total_bytes)
             && header.total_bytes as usize <= memory_bytes;
-        if !fits {
+        let details_end = u64::from(header.details_at) + u64::from(header.details_bytes);
+        let details_fit = header.details_at == 0
+            || u64::from(header.details_at) >= end
+                && header.details_at.is_multiple_of(8)
+                && Self::detailed(header.details_bytes as usize)
+                && details_end <= u64::from(header.total_bytes);
+        if !fits || !details_fit {
             return Err(DoorError::Sizes);
         }
         Ok(Self {
             slot_count: header.slot_count,
             slot_bytes: header.slot_bytes,
             bytes: header.total_bytes,
+            details_at: header.details_at,
+            details_bytes: if header.details_at == 0 { 0 } else { header.details_bytes },
         })
     }
 
@@ -353,6 +402,33 @@ mod tests {
             DoorHeader { total_bytes: u32::MAX, ..good },
         ] {
             assert!(Door::check(&bad, door.bytes as usize).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn details_lie_behind_the_slots_and_inside_the_memory() {
+        let bare = Door::new(64).unwrap();
+        let door = bare.with_details(Door::DETAILS_BYTES).unwrap();
+        assert_eq!((door.details_at, door.bytes - bare.bytes), (bare.bytes, 65536));
+        let good = door.header(1, 2);
+        assert_eq!(Door::check(&good, door.bytes as usize), Ok(door));
+        let without = DoorHeader { details_at: 0, details_bytes: 7, ..good };
+        let read = Door::check(&without, door.bytes as usize).unwrap();
+        assert_eq!((read.details_at, read.details_bytes), (0, 0));
+        for bad in [
+            DoorHeader { details_at: good.details_at - 8, ..good },
+            DoorHeader { details_at: good.details_at + 8, ..good },
+            DoorHeader { details_at: good.details_at + 4, details_bytes: 64, ..good },
+            DoorHeader { details_at: u32::MAX - 7, ..good },
+            DoorHeader { details_bytes: 16, ..good },
+            DoorHeader { details_bytes: 68, ..good },
+            DoorHeader { details_bytes: u32::MAX, ..good },
+            DoorHeader { details_bytes: 2 * Door::DETAILS_BYTES_MAX as u32, ..good },
+        ] {
+            assert_eq!(Door::check(&bad, door.bytes as usize), Err(DoorError::Sizes), "{bad:?}");
+        }
+        for bytes in [0, 16, 20, Door::DETAILS_BYTES_MAX + 8] {
+            assert!(bare.with_details(bytes).is_err(), "{bytes}");
         }
     }
 }

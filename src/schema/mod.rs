@@ -6,6 +6,7 @@
 //! room, reads no clock and does no input or output.
 
 mod batch;
+mod details;
 mod device;
 mod door;
 mod engine;
@@ -14,6 +15,7 @@ mod identity;
 mod metric;
 mod moment;
 mod reading;
+mod sketch;
 mod state;
 mod step;
 mod tables;
@@ -21,6 +23,10 @@ mod tables;
 pub use batch::{
     BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, HotKind, Reject, TRIAL_MESSAGE,
     write_header,
+};
+pub use details::{
+    ADAPTERS_MAX, Adapter, DETAIL_RANKS_MAX, EngineDetails, Finished, POSITIONS_MAX, REASONS_MAX,
+    Speculation, Transfer,
 };
 pub use device::Device;
 pub use door::{Door, DoorError, DoorHeader, Greeting, GreetingKind};
@@ -32,6 +38,7 @@ pub use identity::{
 pub use metric::{METRICS, Metric, MetricId, MetricKind, Unit};
 pub use moment::utc_text;
 pub use reading::Reading;
+pub use sketch::{BUCKETS_MAX, Sketch, SketchKind};
 pub use state::{Activity, Freshness};
 pub use step::{Field, Flag, Role, STEP_BYTES, STEP_LAYOUT, StepCore};
 pub use tables::{BatchWriter, Tables};

@@ -1,8 +1,13 @@
 //! Batches of names, events and verdicts, built at their own low rate.
 
+use std::sync::Arc;
+
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
-use super::{BatchHead, Device, Engine, Event, LogRecord, Reading, StepCore, Verdict, wire};
+use super::{
+    BatchHead, Device, Engine, EngineDetails, Event, LogRecord, Reading, Sketch, StepCore, Verdict,
+    wire,
+};
 
 /// Builds batches of names, events and verdicts, at their own low rate.
 ///
@@ -36,6 +41,8 @@ pub struct Tables<'a> {
     pub events: &'a [Event],
     /// Verdicts to tell.
     pub verdicts: &'a [Verdict],
+    /// What engines say beside their steps.
+    pub details: &'a [Arc<EngineDetails>],
     /// Newest steps, in a snapshot's answer.
     pub steps: &'a [StepCore],
     /// Newest readings, in a snapshot's answer.
@@ -55,6 +62,7 @@ impl BatchWriter {
         let devices = list(builder, tables.devices, write_device);
         let events = list(builder, tables.events, write_event);
         let verdicts = list(builder, tables.verdicts, write_verdict);
+        let details = list(builder, tables.details, |b, details| write_details(b, details));
         let steps = (!tables.steps.is_empty()).then(|| {
             let steps: Vec<wire::StepCore> =
                 tables.steps.iter().map(|s| wire::StepCore(bytemuck::cast(*s))).collect();
@@ -76,6 +84,7 @@ impl BatchWriter {
             events,
             verdicts,
             held_ns: tables.held_ns,
+            details,
         };
         let batch = wire::Batch::create(builder, &args);
         wire::finish_batch_buffer(builder, batch);
@@ -185,6 +194,69 @@ fn write_verdict<'b>(
         wall_ns: verdict.wall_ns,
     };
     wire::Verdict::create(builder, &args)
+}
+
+fn write_details<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    details: &EngineDetails,
+) -> WIPOffset<wire::EngineDetails<'b>> {
+    let sketches = list(builder, &details.sketches, write_sketch);
+    let finished = list(builder, &details.finished, |builder, finished| {
+        let reason = name(builder, &finished.reason);
+        wire::Finished::create(builder, &wire::FinishedArgs { reason, count: finished.count })
+    });
+    let adapters = list(builder, &details.adapters, |builder, of| {
+        let name = name(builder, &of.name);
+        let args = wire::AdapterArgs { name, running: of.running, waiting: of.waiting };
+        wire::Adapter::create(builder, &args)
+    });
+    let speculation = details.speculation.as_ref().map(|of| {
+        let accepted = Some(builder.create_vector(&of.accepted));
+        let args = wire::SpeculationArgs {
+            drafts: of.drafts,
+            draft_tokens: of.draft_tokens,
+            accepted_tokens: of.accepted_tokens,
+            accepted,
+        };
+        wire::Speculation::create(builder, &args)
+    });
+    let transfer = details.transfer.map(|of| {
+        let args = wire::TransferArgs {
+            transfers: of.transfers,
+            bytes: of.bytes,
+            failures: of.failures,
+            seconds: of.seconds,
+        };
+        wire::Transfer::create(builder, &args)
+    });
+    let args = wire::EngineDetailsArgs {
+        instance: details.instance,
+        incarnation: details.incarnation,
+        rank: details.rank,
+        producer: details.producer,
+        sketches,
+        finished,
+        adapters,
+        speculation,
+        transfer,
+    };
+    wire::EngineDetails::create(builder, &args)
+}
+
+fn write_sketch<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    sketch: &Sketch,
+) -> WIPOffset<wire::Sketch<'b>> {
+    let buckets = Some(builder.create_vector(&sketch.buckets));
+    let args = wire::SketchArgs {
+        kind: wire::SketchKind(sketch.kind as u16),
+        offset: sketch.offset,
+        count: sketch.count,
+        sum_us: sketch.sum_us,
+        max_us: sketch.max_us,
+        buckets,
+    };
+    wire::Sketch::create(builder, &args)
 }
 
 fn name<'b>(builder: &mut FlatBufferBuilder<'b>, name: &str) -> Option<WIPOffset<&'b str>> {

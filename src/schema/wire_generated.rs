@@ -449,6 +449,110 @@ impl<'a> ::flatbuffers::Verifiable for Severity {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for Severity {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_SKETCH_KIND: u16 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_SKETCH_KIND: u16 = 6;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_SKETCH_KIND: [SketchKind; 7] = [
+  SketchKind::unknown,
+  SketchKind::ttft,
+  SketchKind::inter_token,
+  SketchKind::queue,
+  SketchKind::prefill,
+  SketchKind::decode,
+  SketchKind::end_to_end,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct SketchKind(pub u16);
+#[allow(non_upper_case_globals)]
+impl SketchKind {
+  pub const unknown: Self = Self(0);
+  pub const ttft: Self = Self(1);
+  pub const inter_token: Self = Self(2);
+  pub const queue: Self = Self(3);
+  pub const prefill: Self = Self(4);
+  pub const decode: Self = Self(5);
+  pub const end_to_end: Self = Self(6);
+
+  pub const ENUM_MIN: u16 = 0;
+  pub const ENUM_MAX: u16 = 6;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::ttft,
+    Self::inter_token,
+    Self::queue,
+    Self::prefill,
+    Self::decode,
+    Self::end_to_end,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::ttft => Some("ttft"),
+      Self::inter_token => Some("inter_token"),
+      Self::queue => Some("queue"),
+      Self::prefill => Some("prefill"),
+      Self::decode => Some("decode"),
+      Self::end_to_end => Some("end_to_end"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for SketchKind {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for SketchKind {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u16>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for SketchKind {
+    type Output = SketchKind;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u16>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for SketchKind {
+  type Scalar = u16;
+  #[inline]
+  fn to_little_endian(self) -> u16 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u16) -> Self {
+    let b = u16::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for SketchKind {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u16::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for SketchKind {}
 // struct StepCore, aligned to 8
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq)]
@@ -3527,6 +3631,956 @@ impl ::core::fmt::Debug for Verdict<'_> {
       ds.finish()
   }
 }
+pub enum SketchOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Sketch<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Sketch<'a> {
+  type Inner = Sketch<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Sketch<'a> {
+  pub const VT_KIND: ::flatbuffers::VOffsetT = 4;
+  pub const VT_OFFSET: ::flatbuffers::VOffsetT = 6;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 8;
+  pub const VT_SUM_US: ::flatbuffers::VOffsetT = 10;
+  pub const VT_MAX_US: ::flatbuffers::VOffsetT = 12;
+  pub const VT_BUCKETS: ::flatbuffers::VOffsetT = 14;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Sketch { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SketchArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Sketch<'bldr>> {
+    let mut builder = SketchBuilder::new(_fbb);
+    builder.add_max_us(args.max_us);
+    builder.add_sum_us(args.sum_us);
+    builder.add_count(args.count);
+    if let Some(x) = args.buckets { builder.add_buckets(x); }
+    builder.add_offset(args.offset);
+    builder.add_kind(args.kind);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn kind(&self) -> SketchKind {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<SketchKind>(Sketch::VT_KIND, Some(SketchKind::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn offset(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(Sketch::VT_OFFSET, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn count(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Sketch::VT_COUNT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn sum_us(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(Sketch::VT_SUM_US, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn max_us(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(Sketch::VT_MAX_US, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn buckets(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Sketch::VT_BUCKETS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Sketch<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<SketchKind>("kind", Self::VT_KIND, false)?
+     .visit_field::<u16>("offset", Self::VT_OFFSET, false)?
+     .visit_field::<u64>("count", Self::VT_COUNT, false)?
+     .visit_field::<f64>("sum_us", Self::VT_SUM_US, false)?
+     .visit_field::<f64>("max_us", Self::VT_MAX_US, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("buckets", Self::VT_BUCKETS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SketchArgs<'a> {
+    pub kind: SketchKind,
+    pub offset: u16,
+    pub count: u64,
+    pub sum_us: f64,
+    pub max_us: f64,
+    pub buckets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+}
+impl<'a> Default for SketchArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SketchArgs {
+      kind: SketchKind::unknown,
+      offset: 0,
+      count: 0,
+      sum_us: 0.0,
+      max_us: 0.0,
+      buckets: None,
+    }
+  }
+}
+
+pub struct SketchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SketchBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_kind(&mut self, kind: SketchKind) {
+    self.fbb_.push_slot::<SketchKind>(Sketch::VT_KIND, kind, SketchKind::unknown);
+  }
+  #[inline]
+  pub fn add_offset(&mut self, offset: u16) {
+    self.fbb_.push_slot::<u16>(Sketch::VT_OFFSET, offset, 0);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u64) {
+    self.fbb_.push_slot::<u64>(Sketch::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn add_sum_us(&mut self, sum_us: f64) {
+    self.fbb_.push_slot::<f64>(Sketch::VT_SUM_US, sum_us, 0.0);
+  }
+  #[inline]
+  pub fn add_max_us(&mut self, max_us: f64) {
+    self.fbb_.push_slot::<f64>(Sketch::VT_MAX_US, max_us, 0.0);
+  }
+  #[inline]
+  pub fn add_buckets(&mut self, buckets: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Sketch::VT_BUCKETS, buckets);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SketchBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SketchBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Sketch<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Sketch<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Sketch");
+      ds.field("kind", &self.kind());
+      ds.field("offset", &self.offset());
+      ds.field("count", &self.count());
+      ds.field("sum_us", &self.sum_us());
+      ds.field("max_us", &self.max_us());
+      ds.field("buckets", &self.buckets());
+      ds.finish()
+  }
+}
+pub enum FinishedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Finished<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Finished<'a> {
+  type Inner = Finished<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Finished<'a> {
+  pub const VT_REASON: ::flatbuffers::VOffsetT = 4;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Finished { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args FinishedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Finished<'bldr>> {
+    let mut builder = FinishedBuilder::new(_fbb);
+    builder.add_count(args.count);
+    if let Some(x) = args.reason { builder.add_reason(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn reason(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Finished::VT_REASON, None)}
+  }
+  #[inline]
+  pub fn count(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Finished::VT_COUNT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Finished<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("reason", Self::VT_REASON, false)?
+     .visit_field::<u64>("count", Self::VT_COUNT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct FinishedArgs<'a> {
+    pub reason: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub count: u64,
+}
+impl<'a> Default for FinishedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    FinishedArgs {
+      reason: None,
+      count: 0,
+    }
+  }
+}
+
+pub struct FinishedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FinishedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Finished::VT_REASON, reason);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u64) {
+    self.fbb_.push_slot::<u64>(Finished::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FinishedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    FinishedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Finished<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Finished<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Finished");
+      ds.field("reason", &self.reason());
+      ds.field("count", &self.count());
+      ds.finish()
+  }
+}
+pub enum AdapterOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Adapter<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Adapter<'a> {
+  type Inner = Adapter<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Adapter<'a> {
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+  pub const VT_RUNNING: ::flatbuffers::VOffsetT = 6;
+  pub const VT_WAITING: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Adapter { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AdapterArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Adapter<'bldr>> {
+    let mut builder = AdapterBuilder::new(_fbb);
+    builder.add_waiting(args.waiting);
+    builder.add_running(args.running);
+    if let Some(x) = args.name { builder.add_name(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn name(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Adapter::VT_NAME, None)}
+  }
+  #[inline]
+  pub fn running(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Adapter::VT_RUNNING, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn waiting(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Adapter::VT_WAITING, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Adapter<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+     .visit_field::<u32>("running", Self::VT_RUNNING, false)?
+     .visit_field::<u32>("waiting", Self::VT_WAITING, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AdapterArgs<'a> {
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub running: u32,
+    pub waiting: u32,
+}
+impl<'a> Default for AdapterArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AdapterArgs {
+      name: None,
+      running: 0,
+      waiting: 0,
+    }
+  }
+}
+
+pub struct AdapterBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AdapterBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Adapter::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_running(&mut self, running: u32) {
+    self.fbb_.push_slot::<u32>(Adapter::VT_RUNNING, running, 0);
+  }
+  #[inline]
+  pub fn add_waiting(&mut self, waiting: u32) {
+    self.fbb_.push_slot::<u32>(Adapter::VT_WAITING, waiting, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AdapterBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AdapterBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Adapter<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Adapter<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Adapter");
+      ds.field("name", &self.name());
+      ds.field("running", &self.running());
+      ds.field("waiting", &self.waiting());
+      ds.finish()
+  }
+}
+pub enum SpeculationOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Speculation<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Speculation<'a> {
+  type Inner = Speculation<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Speculation<'a> {
+  pub const VT_DRAFTS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_DRAFT_TOKENS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ACCEPTED_TOKENS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_ACCEPTED: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Speculation { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SpeculationArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Speculation<'bldr>> {
+    let mut builder = SpeculationBuilder::new(_fbb);
+    builder.add_accepted_tokens(args.accepted_tokens);
+    builder.add_draft_tokens(args.draft_tokens);
+    builder.add_drafts(args.drafts);
+    if let Some(x) = args.accepted { builder.add_accepted(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn drafts(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Speculation::VT_DRAFTS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn draft_tokens(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Speculation::VT_DRAFT_TOKENS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn accepted_tokens(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Speculation::VT_ACCEPTED_TOKENS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn accepted(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Speculation::VT_ACCEPTED, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Speculation<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("drafts", Self::VT_DRAFTS, false)?
+     .visit_field::<u64>("draft_tokens", Self::VT_DRAFT_TOKENS, false)?
+     .visit_field::<u64>("accepted_tokens", Self::VT_ACCEPTED_TOKENS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("accepted", Self::VT_ACCEPTED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SpeculationArgs<'a> {
+    pub drafts: u64,
+    pub draft_tokens: u64,
+    pub accepted_tokens: u64,
+    pub accepted: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+}
+impl<'a> Default for SpeculationArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SpeculationArgs {
+      drafts: 0,
+      draft_tokens: 0,
+      accepted_tokens: 0,
+      accepted: None,
+    }
+  }
+}
+
+pub struct SpeculationBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SpeculationBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_drafts(&mut self, drafts: u64) {
+    self.fbb_.push_slot::<u64>(Speculation::VT_DRAFTS, drafts, 0);
+  }
+  #[inline]
+  pub fn add_draft_tokens(&mut self, draft_tokens: u64) {
+    self.fbb_.push_slot::<u64>(Speculation::VT_DRAFT_TOKENS, draft_tokens, 0);
+  }
+  #[inline]
+  pub fn add_accepted_tokens(&mut self, accepted_tokens: u64) {
+    self.fbb_.push_slot::<u64>(Speculation::VT_ACCEPTED_TOKENS, accepted_tokens, 0);
+  }
+  #[inline]
+  pub fn add_accepted(&mut self, accepted: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Speculation::VT_ACCEPTED, accepted);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SpeculationBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SpeculationBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Speculation<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Speculation<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Speculation");
+      ds.field("drafts", &self.drafts());
+      ds.field("draft_tokens", &self.draft_tokens());
+      ds.field("accepted_tokens", &self.accepted_tokens());
+      ds.field("accepted", &self.accepted());
+      ds.finish()
+  }
+}
+pub enum TransferOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Transfer<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Transfer<'a> {
+  type Inner = Transfer<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Transfer<'a> {
+  pub const VT_TRANSFERS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_BYTES: ::flatbuffers::VOffsetT = 6;
+  pub const VT_FAILURES: ::flatbuffers::VOffsetT = 8;
+  pub const VT_SECONDS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Transfer { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TransferArgs
+  ) -> ::flatbuffers::WIPOffset<Transfer<'bldr>> {
+    let mut builder = TransferBuilder::new(_fbb);
+    builder.add_seconds(args.seconds);
+    builder.add_failures(args.failures);
+    builder.add_bytes(args.bytes);
+    builder.add_transfers(args.transfers);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn transfers(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Transfer::VT_TRANSFERS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn bytes(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Transfer::VT_BYTES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn failures(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Transfer::VT_FAILURES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seconds(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(Transfer::VT_SECONDS, Some(0.0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Transfer<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("transfers", Self::VT_TRANSFERS, false)?
+     .visit_field::<u64>("bytes", Self::VT_BYTES, false)?
+     .visit_field::<u64>("failures", Self::VT_FAILURES, false)?
+     .visit_field::<f64>("seconds", Self::VT_SECONDS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TransferArgs {
+    pub transfers: u64,
+    pub bytes: u64,
+    pub failures: u64,
+    pub seconds: f64,
+}
+impl<'a> Default for TransferArgs {
+  #[inline]
+  fn default() -> Self {
+    TransferArgs {
+      transfers: 0,
+      bytes: 0,
+      failures: 0,
+      seconds: 0.0,
+    }
+  }
+}
+
+pub struct TransferBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TransferBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_transfers(&mut self, transfers: u64) {
+    self.fbb_.push_slot::<u64>(Transfer::VT_TRANSFERS, transfers, 0);
+  }
+  #[inline]
+  pub fn add_bytes(&mut self, bytes: u64) {
+    self.fbb_.push_slot::<u64>(Transfer::VT_BYTES, bytes, 0);
+  }
+  #[inline]
+  pub fn add_failures(&mut self, failures: u64) {
+    self.fbb_.push_slot::<u64>(Transfer::VT_FAILURES, failures, 0);
+  }
+  #[inline]
+  pub fn add_seconds(&mut self, seconds: f64) {
+    self.fbb_.push_slot::<f64>(Transfer::VT_SECONDS, seconds, 0.0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TransferBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TransferBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Transfer<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Transfer<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Transfer");
+      ds.field("transfers", &self.transfers());
+      ds.field("bytes", &self.bytes());
+      ds.field("failures", &self.failures());
+      ds.field("seconds", &self.seconds());
+      ds.finish()
+  }
+}
+pub enum EngineDetailsOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct EngineDetails<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for EngineDetails<'a> {
+  type Inner = EngineDetails<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> EngineDetails<'a> {
+  pub const VT_INSTANCE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_INCARNATION: ::flatbuffers::VOffsetT = 6;
+  pub const VT_RANK: ::flatbuffers::VOffsetT = 8;
+  pub const VT_PRODUCER: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SKETCHES: ::flatbuffers::VOffsetT = 12;
+  pub const VT_FINISHED: ::flatbuffers::VOffsetT = 14;
+  pub const VT_ADAPTERS: ::flatbuffers::VOffsetT = 16;
+  pub const VT_SPECULATION: ::flatbuffers::VOffsetT = 18;
+  pub const VT_TRANSFER: ::flatbuffers::VOffsetT = 20;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    EngineDetails { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EngineDetailsArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<EngineDetails<'bldr>> {
+    let mut builder = EngineDetailsBuilder::new(_fbb);
+    builder.add_incarnation(args.incarnation);
+    builder.add_instance(args.instance);
+    if let Some(x) = args.transfer { builder.add_transfer(x); }
+    if let Some(x) = args.speculation { builder.add_speculation(x); }
+    if let Some(x) = args.adapters { builder.add_adapters(x); }
+    if let Some(x) = args.finished { builder.add_finished(x); }
+    if let Some(x) = args.sketches { builder.add_sketches(x); }
+    builder.add_producer(args.producer);
+    builder.add_rank(args.rank);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn instance(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(EngineDetails::VT_INSTANCE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn incarnation(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(EngineDetails::VT_INCARNATION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn rank(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(EngineDetails::VT_RANK, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn producer(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(EngineDetails::VT_PRODUCER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn sketches(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Sketch<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Sketch>>>>(EngineDetails::VT_SKETCHES, None)}
+  }
+  #[inline]
+  pub fn finished(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Finished<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Finished>>>>(EngineDetails::VT_FINISHED, None)}
+  }
+  #[inline]
+  pub fn adapters(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Adapter<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Adapter>>>>(EngineDetails::VT_ADAPTERS, None)}
+  }
+  #[inline]
+  pub fn speculation(&self) -> Option<Speculation<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Speculation>>(EngineDetails::VT_SPECULATION, None)}
+  }
+  #[inline]
+  pub fn transfer(&self) -> Option<Transfer<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Transfer>>(EngineDetails::VT_TRANSFER, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for EngineDetails<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("instance", Self::VT_INSTANCE, false)?
+     .visit_field::<u64>("incarnation", Self::VT_INCARNATION, false)?
+     .visit_field::<u16>("rank", Self::VT_RANK, false)?
+     .visit_field::<u16>("producer", Self::VT_PRODUCER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Sketch>>>>("sketches", Self::VT_SKETCHES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Finished>>>>("finished", Self::VT_FINISHED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Adapter>>>>("adapters", Self::VT_ADAPTERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Speculation>>("speculation", Self::VT_SPECULATION, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Transfer>>("transfer", Self::VT_TRANSFER, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EngineDetailsArgs<'a> {
+    pub instance: u64,
+    pub incarnation: u64,
+    pub rank: u16,
+    pub producer: u16,
+    pub sketches: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Sketch<'a>>>>>,
+    pub finished: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Finished<'a>>>>>,
+    pub adapters: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Adapter<'a>>>>>,
+    pub speculation: Option<::flatbuffers::WIPOffset<Speculation<'a>>>,
+    pub transfer: Option<::flatbuffers::WIPOffset<Transfer<'a>>>,
+}
+impl<'a> Default for EngineDetailsArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    EngineDetailsArgs {
+      instance: 0,
+      incarnation: 0,
+      rank: 0,
+      producer: 0,
+      sketches: None,
+      finished: None,
+      adapters: None,
+      speculation: None,
+      transfer: None,
+    }
+  }
+}
+
+pub struct EngineDetailsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EngineDetailsBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_instance(&mut self, instance: u64) {
+    self.fbb_.push_slot::<u64>(EngineDetails::VT_INSTANCE, instance, 0);
+  }
+  #[inline]
+  pub fn add_incarnation(&mut self, incarnation: u64) {
+    self.fbb_.push_slot::<u64>(EngineDetails::VT_INCARNATION, incarnation, 0);
+  }
+  #[inline]
+  pub fn add_rank(&mut self, rank: u16) {
+    self.fbb_.push_slot::<u16>(EngineDetails::VT_RANK, rank, 0);
+  }
+  #[inline]
+  pub fn add_producer(&mut self, producer: u16) {
+    self.fbb_.push_slot::<u16>(EngineDetails::VT_PRODUCER, producer, 0);
+  }
+  #[inline]
+  pub fn add_sketches(&mut self, sketches: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Sketch<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EngineDetails::VT_SKETCHES, sketches);
+  }
+  #[inline]
+  pub fn add_finished(&mut self, finished: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Finished<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EngineDetails::VT_FINISHED, finished);
+  }
+  #[inline]
+  pub fn add_adapters(&mut self, adapters: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Adapter<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EngineDetails::VT_ADAPTERS, adapters);
+  }
+  #[inline]
+  pub fn add_speculation(&mut self, speculation: ::flatbuffers::WIPOffset<Speculation<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Speculation>>(EngineDetails::VT_SPECULATION, speculation);
+  }
+  #[inline]
+  pub fn add_transfer(&mut self, transfer: ::flatbuffers::WIPOffset<Transfer<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Transfer>>(EngineDetails::VT_TRANSFER, transfer);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EngineDetailsBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EngineDetailsBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<EngineDetails<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for EngineDetails<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("EngineDetails");
+      ds.field("instance", &self.instance());
+      ds.field("incarnation", &self.incarnation());
+      ds.field("rank", &self.rank());
+      ds.field("producer", &self.producer());
+      ds.field("sketches", &self.sketches());
+      ds.field("finished", &self.finished());
+      ds.field("adapters", &self.adapters());
+      ds.field("speculation", &self.speculation());
+      ds.field("transfer", &self.transfer());
+      ds.finish()
+  }
+}
 pub enum BatchOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -3552,6 +4606,7 @@ impl<'a> Batch<'a> {
   pub const VT_EVENTS: ::flatbuffers::VOffsetT = 16;
   pub const VT_VERDICTS: ::flatbuffers::VOffsetT = 18;
   pub const VT_HELD_NS: ::flatbuffers::VOffsetT = 20;
+  pub const VT_DETAILS: ::flatbuffers::VOffsetT = 22;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3564,6 +4619,7 @@ impl<'a> Batch<'a> {
   ) -> ::flatbuffers::WIPOffset<Batch<'bldr>> {
     let mut builder = BatchBuilder::new(_fbb);
     builder.add_held_ns(args.held_ns);
+    if let Some(x) = args.details { builder.add_details(x); }
     if let Some(x) = args.verdicts { builder.add_verdicts(x); }
     if let Some(x) = args.events { builder.add_events(x); }
     if let Some(x) = args.devices { builder.add_devices(x); }
@@ -3639,6 +4695,13 @@ impl<'a> Batch<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Batch::VT_HELD_NS, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn details(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<EngineDetails<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<EngineDetails>>>>(Batch::VT_DETAILS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Batch<'_> {
@@ -3656,6 +4719,7 @@ impl ::flatbuffers::Verifiable for Batch<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Event>>>>("events", Self::VT_EVENTS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Verdict>>>>("verdicts", Self::VT_VERDICTS, false)?
      .visit_field::<u64>("held_ns", Self::VT_HELD_NS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<EngineDetails>>>>("details", Self::VT_DETAILS, false)?
      .finish();
     Ok(())
   }
@@ -3670,6 +4734,7 @@ pub struct BatchArgs<'a> {
     pub events: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
     pub verdicts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Verdict<'a>>>>>,
     pub held_ns: u64,
+    pub details: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<EngineDetails<'a>>>>>,
 }
 impl<'a> Default for BatchArgs<'a> {
   #[inline]
@@ -3684,6 +4749,7 @@ impl<'a> Default for BatchArgs<'a> {
       events: None,
       verdicts: None,
       held_ns: 0,
+      details: None,
     }
   }
 }
@@ -3730,6 +4796,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Batch::VT_HELD_NS, held_ns, 0);
   }
   #[inline]
+  pub fn add_details(&mut self, details: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<EngineDetails<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Batch::VT_DETAILS, details);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BatchBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     BatchBuilder {
@@ -3757,6 +4827,7 @@ impl ::core::fmt::Debug for Batch<'_> {
       ds.field("events", &self.events());
       ds.field("verdicts", &self.verdicts());
       ds.field("held_ns", &self.held_ns());
+      ds.field("details", &self.details());
       ds.finish()
   }
 }

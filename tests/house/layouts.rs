@@ -9,8 +9,9 @@ use std::fs;
 use std::mem::offset_of;
 
 use eagle_eye::schema::{
-    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, Door, DoorHeader, Field, Greeting, HotKind,
-    NAME_BYTES_MAX, Reading, STEP_LAYOUT, StepCore, TRIAL_MESSAGE, write_header,
+    ADAPTERS_MAX, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BUCKETS_MAX, BatchHead, DETAIL_RANKS_MAX,
+    Door, DoorHeader, Field, Greeting, HotKind, NAME_BYTES_MAX, POSITIONS_MAX, REASONS_MAX,
+    Reading, STEP_LAYOUT, StepCore, TRIAL_MESSAGE, write_header,
 };
 
 use crate::tree::{read, root};
@@ -51,8 +52,8 @@ fn batch_head() -> Offsets {
 
 fn door_header() -> Offsets {
     offsets!(DoorHeader:
-        magic layout total_bytes slots_at slot_bytes slot_count reserve instance incarnation
-        reserve_end
+        magic layout total_bytes slots_at slot_bytes slot_count details_at instance incarnation
+        details_bytes reserve_end
     )
 }
 
@@ -160,6 +161,39 @@ fn door() -> Vec<Row> {
     ]
 }
 
+/// What stands at `details_at`, where a door has details.
+fn details() -> Vec<Row> {
+    let head = Door::DETAILS_HEAD_BYTES;
+    vec![
+        row(0, "u32", "version", "odd while the details are being written; 0 before the first"),
+        row(4, "u32", "length", "bytes of entries"),
+        row(8, "u32", "crc", "CRC-32 of the entries' bytes"),
+        row(12, "u32", "reserve", "zero"),
+        row(head, "[u8; ≤ `details_bytes` - 16]", "entries", "back to back, unaligned"),
+    ]
+}
+
+/// One entry of the details.
+fn entry() -> Vec<Row> {
+    let value = "sketch: kind u16, zero u16, offset i32, count u64, sum µs f64, max µs f64, \
+                 u32 per bucket from `offset` on";
+    vec![
+        row(0, "u16", "tag", "what the value is; unknown tags are passed over"),
+        row(2, "u16", "rank", "data-parallel rank that it is about"),
+        row(4, "u32", "length", "bytes of the value"),
+        row(8, "", "tag 1", value),
+        row(8, "", "tag 2", "finished: count u64, then the reason in UTF-8"),
+        row(8, "", "tag 3", "adapter: running u32, waiting u32, then its name in UTF-8"),
+        row(
+            8,
+            "",
+            "tag 4",
+            "speculation: drafts u64, draft tokens u64, accepted tokens u64, then u64 per position",
+        ),
+        row(8, "", "tag 5", "transfer: transfers u64, bytes u64, failures u64, seconds f64"),
+    ]
+}
+
 fn slot() -> Vec<Row> {
     vec![
         row(
@@ -215,6 +249,13 @@ fn constants() -> String {
         ("Door::SLOT_BYTES", Door::SLOT_BYTES.to_string()),
         ("Door::SLOTS_MAX", Door::SLOTS_MAX.to_string()),
         ("Door::INFO_BYTES_MAX", Door::INFO_BYTES_MAX.to_string()),
+        ("Door::DETAILS_BYTES", Door::DETAILS_BYTES.to_string()),
+        ("Door::DETAILS_BYTES_MAX", Door::DETAILS_BYTES_MAX.to_string()),
+        ("BUCKETS_MAX", BUCKETS_MAX.to_string()),
+        ("DETAIL_RANKS_MAX", DETAIL_RANKS_MAX.to_string()),
+        ("REASONS_MAX", REASONS_MAX.to_string()),
+        ("ADAPTERS_MAX", ADAPTERS_MAX.to_string()),
+        ("POSITIONS_MAX", POSITIONS_MAX.to_string()),
         ("Greeting::MAGIC", text(&Greeting::MAGIC)),
     ];
     let mut table = String::from("| name | value |\n|---|---|\n");
@@ -245,6 +286,9 @@ fn tables() -> Vec<(&'static str, String)> {
         ("DoorHeader", of("src/schema/door.rs", "DoorHeader", door_header())),
         ("door", table(&door())),
         ("slot", table(&slot())),
+        ("details", table(&details())),
+        ("entry", table(&entry())),
+        ("SketchKind", numbers(&read("src/schema/sketch.rs"), "SketchKind")),
         ("Greeting", of("src/schema/door.rs", "Greeting", greeting())),
         ("GreetingKind", numbers(&read("src/schema/door.rs"), "GreetingKind")),
         ("present", present_bits()),
