@@ -74,7 +74,7 @@ counts! {
     ranks_forgotten,
     /// Readings passed over: the view reads them from a local agent's table.
     readings_ignored,
-    /// Names refused: more engines, nodes or devices than the limit.
+    /// Names refused: more engines, nodes, devices or details than the limit.
     names_refused,
     /// Events handed to at least one subscriber or to nobody, each once.
     events,

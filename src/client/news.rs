@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::counts::Counters;
+use super::details::DetailsBoard;
 use crate::schema::{BatchView, Device, Engine, Event, Verdict};
 
 /// Events and verdicts that a subscriber may leave unread; when full, the
@@ -36,6 +37,7 @@ pub(super) struct Names {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     pub(super) names: ArcSwap<Names>,
+    pub(super) details: DetailsBoard,
     events: Fan<Told<Event>>,
     verdicts: Fan<Told<Verdict>>,
 }
@@ -142,6 +144,7 @@ impl News {
         if changed {
             self.publish();
         }
+        self.board.details.feed(batch, self.engines_max, counters);
         for event in batch.events() {
             self.tell_event(Told { node, what: event }, counters);
         }
@@ -152,6 +155,7 @@ impl News {
 
     /// Forgets the names of engines for which `is_known` says no.
     pub(super) fn forget_engines(&mut self, is_known: impl Fn(u64) -> bool) {
+        self.board.details.forget(&is_known);
         let before = self.names.engines.len();
         self.names.engines.retain(|instance, _| is_known(*instance));
         if self.names.engines.len() != before {

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
 use super::gauges;
 use super::losses::{JournalGauges, Losses};
-use super::overseer::{self, Watched};
+use super::overseer::{self, OnChange, Watched};
 use super::part::{PartLine, PartState};
 use super::road::{Cargo, Road};
 use super::sampling::{SamplerGauges, Sampling, Surroundings};
@@ -405,12 +405,12 @@ impl Agent {
     fn start_overseer(&mut self) -> Result<(), StartError> {
         let watched: Vec<Watched> = self.samplers.iter().map(|s| s.watched.clone()).collect();
         let (names, events) = (self.names.clone(), self.events.clone());
-        let names_changed = match &self.road {
-            Some(road) => road.names_changed(),
-            None => Box::new(|| {}),
+        let on_change = match &self.road {
+            Some(road) => OnChange { names: road.names_changed(), details: road.details_changed() },
+            None => OnChange { names: Box::new(|| {}), details: Box::new(|| {}) },
         };
         self.threads.spawn(Stage::Samplers, "overseer", None, move |stop| {
-            overseer::run(&watched, &names, &events, names_changed, stop);
+            overseer::run(&watched, &names, &events, on_change, stop);
         })
     }
 

@@ -4,9 +4,16 @@
 //! It is for demonstrations and benchmarks; every step it gives carries
 //! [`Flag::Simulated`].
 
+use std::collections::VecDeque;
+
 use bytemuck::Zeroable;
 
-use crate::schema::{Engine, Field, Flag, Role, STEP_LAYOUT, StepCore};
+use crate::schema::{
+    Engine, EngineDetails, Field, Finished, Flag, Role, STEP_LAYOUT, Sketch, SketchKind, StepCore,
+};
+
+/// Requests that can wait.
+const WAITING_MAX: usize = 500;
 
 /// Requests that can run at once.
 const SEQUENCES_MAX: u32 = 64;
@@ -16,13 +23,25 @@ const BLOCK_TOKENS: u16 = 16;
 const PROMPT_TOKENS_MEAN: u64 = 600;
 const OUTPUT_TOKENS_MEAN: u64 = 200;
 
+/// A running request.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    /// Tokens left to generate.
+    left: u32,
+    came_ns: u64,
+    /// When its first token came, ns; 0 before.
+    first_ns: u64,
+}
+
 /// One simulated rank.
 #[derive(Debug, Clone)]
 pub struct LoadModel {
     step: StepCore,
     random: Random,
-    /// Tokens left to generate, for each running request.
-    running: Vec<u32>,
+    /// When each waiting request came, ns.
+    waiting: VecDeque<u64>,
+    running: Vec<Request>,
+    details: EngineDetails,
     /// Position in the wave of load, in steps.
     phase: u64,
     /// Steps in one wave.
@@ -53,16 +72,39 @@ impl LoadModel {
         let mut random = Random(seed | 1);
         let wave = u64::from(hz.max(1)) * 40;
         let phase = random.below(wave);
-        Self { step, random, running: Vec::with_capacity(SEQUENCES_MAX as usize), phase, wave }
+        let details = EngineDetails {
+            rank,
+            sketches: SketchKind::ALL.map(Sketch::new).to_vec(),
+            finished: vec![Finished { reason: "length".to_owned(), count: 0 }],
+            ..EngineDetails::default()
+        };
+        Self {
+            step,
+            random,
+            waiting: VecDeque::with_capacity(WAITING_MAX),
+            running: Vec::with_capacity(SEQUENCES_MAX as usize),
+            details,
+            phase,
+            wave,
+        }
+    }
+
+    /// How long its made-up requests took so far, and how they ended.
+    #[must_use]
+    pub const fn details(&self) -> &EngineDetails {
+        &self.details
     }
 
     /// The next step, ended at these times.
     pub fn next(&mut self, monotonic_ns: u64, wall_ns: u64) -> &StepCore {
-        self.arrive();
-        let prefilled = self.admit();
-        let decoded = self.decode();
+        // A request that came during the step waited for half of it on average.
+        let before_ns = self.step.monotonic_ns;
+        let step_ns = if before_ns == 0 { 0 } else { monotonic_ns.saturating_sub(before_ns) };
+        self.arrive(monotonic_ns - step_ns / 2);
+        let prefilled = self.admit(monotonic_ns);
+        let decoded = self.decode(monotonic_ns, step_ns);
         let held: u64 =
-            self.running.iter().map(|left| 700 + u64::from(400_u32.saturating_sub(*left))).sum();
+            self.running.iter().map(|one| 700 + u64::from(400_u32.saturating_sub(one.left))).sum();
         let capacity = u64::from(KV_BLOCKS) * u64::from(BLOCK_TOKENS);
         let step = &mut self.step;
         let since_ns = monotonic_ns.saturating_sub(step.monotonic_ns).max(1);
@@ -73,8 +115,10 @@ impl LoadModel {
         step.heartbeat_ns = monotonic_ns;
         step.wall_ns = wall_ns;
         step.running = self.running.len() as u32;
+        step.waiting = self.waiting.len() as u32;
         step.waiting_tokens = step.waiting * PROMPT_TOKENS_MEAN as u32;
-        step.oldest_wait_ms = step.waiting * 12;
+        let oldest_ns = self.waiting.front().map_or(0, |came_ns| monotonic_ns - came_ns);
+        step.oldest_wait_ms = (oldest_ns / 1_000_000) as u32;
         step.kv_usage = (held as f32 / capacity as f32).min(1.0);
         step.prompt_tokens += prefilled;
         step.cached_tokens += prefilled / 4;
@@ -88,36 +132,62 @@ impl LoadModel {
     }
 
     /// Requests come in a wave: from few to more than can run at once.
-    fn arrive(&mut self) {
+    fn arrive(&mut self, now_ns: u64) {
         self.phase = (self.phase + 1) % self.wave;
         let half = self.wave / 2;
         let height = 100 * self.phase.abs_diff(half) / half.max(1);
         let chance = 4 + 36 * (100 - height) / 100;
-        if self.random.below(100) < chance && self.step.waiting < 500 {
-            self.step.waiting += 1;
+        if self.random.below(100) < chance && self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(now_ns);
         }
     }
 
-    fn admit(&mut self) -> u64 {
+    fn admit(&mut self, now_ns: u64) -> u64 {
         let mut tokens = 0;
-        while self.step.waiting > 0
-            && self.running.len() < SEQUENCES_MAX as usize
+        while self.running.len() < SEQUENCES_MAX as usize
             && tokens < u64::from(BATCHED_TOKENS_MAX) / 2
         {
-            self.step.waiting -= 1;
-            self.running.push(1 + self.random.below(2 * OUTPUT_TOKENS_MEAN) as u32);
+            let Some(came_ns) = self.waiting.pop_front() else { break };
+            let left = 1 + self.random.below(2 * OUTPUT_TOKENS_MEAN) as u32;
+            self.running.push(Request { left, came_ns, first_ns: 0 });
+            self.note(SketchKind::Queue, now_ns.saturating_sub(came_ns), 1);
             tokens += 1 + self.random.below(2 * PROMPT_TOKENS_MEAN);
         }
         tokens
     }
 
-    fn decode(&mut self) -> u64 {
+    /// Every running request gets a token: its first, or its next a step after
+    /// the last.
+    fn decode(&mut self, now_ns: u64, step_ns: u64) -> u64 {
         let tokens = self.running.len() as u64;
-        self.running.iter_mut().for_each(|left| *left -= 1);
-        let before = self.running.len();
-        self.running.retain(|left| *left > 0);
-        self.step.finished += (before - self.running.len()) as u64;
+        let mut next = 0;
+        for at in 0..self.running.len() {
+            let request = &mut self.running[at];
+            request.left -= 1;
+            let came_ns = request.came_ns;
+            if request.first_ns == 0 {
+                request.first_ns = now_ns;
+                self.note(SketchKind::Ttft, now_ns.saturating_sub(came_ns), 1);
+                self.note(SketchKind::Prefill, step_ns, 1);
+            } else {
+                next += 1;
+            }
+            let request = self.running[at];
+            if request.left == 0 {
+                self.step.finished += 1;
+                self.details.finished[0].count += 1;
+                self.note(SketchKind::Decode, now_ns.saturating_sub(request.first_ns), 1);
+                self.note(SketchKind::EndToEnd, now_ns.saturating_sub(came_ns), 1);
+            }
+        }
+        self.note(SketchKind::InterToken, step_ns, next);
+        self.running.retain(|request| request.left > 0);
         tokens
+    }
+
+    fn note(&mut self, kind: SketchKind, ns: u64, times: u32) {
+        let sketches = self.details.sketches.iter_mut();
+        sketches.filter(|known| known.kind == kind).for_each(|of| of.add(ns as f64 / 1e3, times));
     }
 }
 
@@ -156,5 +226,24 @@ mod tests {
         }
         assert!(queued > 0, "the crest of the wave is more than can run");
         assert!(idle_least < SEQUENCES_MAX, "the trough is less");
+    }
+
+    #[test]
+    fn the_times_it_tells_are_those_of_its_steps() {
+        let mut model = LoadModel::new(&Engine::named("a", "m"), 0, 100, 7);
+        for at in 1..=8000_u64 {
+            model.next(at * 10_000_000, 0);
+        }
+        let (details, step) = (model.details(), model.step);
+        let of = |kind| details.sketch(kind).unwrap();
+        assert_eq!(of(SketchKind::EndToEnd).count, step.finished);
+        assert_eq!(details.finished[0].count, step.finished);
+        let tokens = of(SketchKind::Ttft).count + of(SketchKind::InterToken).count;
+        assert_eq!(tokens, step.generated_tokens);
+        let median = of(SketchKind::InterToken).quantile(0.5).unwrap();
+        assert!((median / 0.01 - 1.0).abs() < 0.022, "a token a step, not {median} s");
+        let [queue, ttft, all] = [SketchKind::Queue, SketchKind::Ttft, SketchKind::EndToEnd]
+            .map(|kind| of(kind).mean().unwrap());
+        assert!(queue <= ttft && ttft < all);
     }
 }

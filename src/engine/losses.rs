@@ -72,7 +72,7 @@ impl Losses {
             tell(Loss { place, reason, count, records: false });
         };
         other("events", "channel full", self.events.dropped());
-        other("names", "list full", self.names.refused());
+        other("names", "list full", self.names.refused() + self.names.details().refused());
         self.journal.each_loss(|reason, count| other("journal", reason, count));
     }
 }

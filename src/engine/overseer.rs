@@ -1,4 +1,4 @@
-//! Sees whether every sampler ticks, and tells when names changed.
+//! Sees whether every sampler ticks, and tells when names or details changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Changes of names within this are told as one.
 const TOGETHER_NS: u64 = 20 * clock::MILLISECOND_NS;
 
+/// How often changed details are told.
+const DETAILS_NS: u64 = clock::SECOND_NS;
+
 /// A sampler that is watched.
 #[derive(Debug, Clone)]
 pub(super) struct Watched {
@@ -26,15 +29,24 @@ pub(super) struct Watched {
 /// What to do when the names of engines or devices changed.
 pub(super) type NamesChanged = Box<dyn FnMut() + Send>;
 
+/// What to do when what engines say beside their steps changed.
+pub(super) type DetailsChanged = Box<dyn FnMut() + Send>;
+
+/// What to do about changes.
+pub(super) struct OnChange {
+    pub(super) names: NamesChanged,
+    pub(super) details: DetailsChanged,
+}
+
 pub(super) fn run(
     samplers: &[Watched],
     names: &Names,
     events: &EventOutlet,
-    mut names_changed: NamesChanged,
+    mut on_change: OnChange,
     stop: &Stop,
 ) {
     let mut stalled = vec![false; samplers.len()];
-    let mut version = 0;
+    let (mut version, mut details_version, mut details_due_ns) = (0, 0, 0);
     let bell = Doorbell::for_this_thread();
     names.ring_on_change(bell.ringer());
     while !stop.is_raised() {
@@ -48,8 +60,13 @@ pub(super) fn run(
         }
         if names.version() != version {
             version = names.version();
-            names_changed();
+            (on_change.names)();
             stop.sleep_until(now_ns + TOGETHER_NS);
+        }
+        let details = names.details().version();
+        if details != details_version && now_ns >= details_due_ns {
+            (details_version, details_due_ns) = (details, now_ns + DETAILS_NS);
+            (on_change.details)();
         }
         bell.sleep(Some(LOOK), || names.version() != version || stop.is_raised());
     }
@@ -145,7 +162,8 @@ mod tests {
         let stopped = stop.clone();
         let overseer = thread::spawn("overseer", None, move || {
             let events = EventOutlet::new(events_in);
-            run(&watched, &Names::new("n"), &events, Box::new(|| {}), &stopped);
+            let on_change = OnChange { names: Box::new(|| {}), details: Box::new(|| {}) };
+            run(&watched, &Names::new("n"), &events, on_change, &stopped);
         });
         let next_of = |subject: &str| loop {
             let fact: Fact = events.recv_timeout(Duration::from_secs(20)).unwrap();

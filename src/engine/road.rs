@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 
 use super::desk::{Deliver, Outcome};
-use super::overseer::NamesChanged;
+use super::overseer::{DetailsChanged, NamesChanged};
 use super::state::FullState;
 use super::subjects::{self, Subjects};
 use crate::config::NatsPlan;
@@ -94,6 +94,23 @@ impl Road {
                 for (subject, bytes, records) in state.names(&mut subjects, generation) {
                     outlet.offer(&subject, bytes, records);
                 }
+            }
+        })
+    }
+
+    /// Sends what engines say beside their steps, as far as it changed.
+    pub(super) fn details_changed(&self) -> DetailsChanged {
+        let outlet = self.publisher.outlet();
+        let mut subjects = self.subjects();
+        let mut state = full_state(&self.cargo);
+        let mut since = 0;
+        Box::new(move || {
+            // A new connection begins with full state.
+            let Some(generation) = outlet.generation() else { return };
+            let (messages, version) = state.details(&mut subjects, generation, since);
+            since = version;
+            for (subject, bytes, records) in messages {
+                outlet.offer(&subject, bytes, records);
             }
         })
     }

@@ -9,13 +9,16 @@ use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use crate::platform::limits;
 use crate::platform::thread::Stop;
 use crate::producer::{DoorWriter, Line};
-use crate::schema::Engine;
+use crate::schema::{Engine, EngineDetails};
 
 /// Slots of a simulated engine's memory: a second at 256 Hz.
 const SLOTS: u32 = 256;
 
 /// How often each engine's line to the agent is looked after.
 const MAINTAIN_NS: u64 = 50 * MILLISECOND_NS;
+
+/// How often each engine says how long its requests took.
+const DETAILS_NS: u64 = SECOND_NS;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -48,6 +51,7 @@ struct SimulatedEngine {
     ranks: Vec<LoadModel>,
     due_ns: u64,
     maintain_ns: u64,
+    details_ns: u64,
 }
 
 /// What a simulation did.
@@ -90,7 +94,8 @@ impl Simulation {
             // Spread over the period, as engines that know nothing of each
             // other are.
             let due_ns = now_ns + period_ns * u64::from(at) / u64::from(plan.engines.max(1));
-            engines.push(SimulatedEngine { writer, line, ranks, due_ns, maintain_ns: now_ns });
+            let (maintain_ns, details_ns) = (now_ns, due_ns);
+            engines.push(SimulatedEngine { writer, line, ranks, due_ns, maintain_ns, details_ns });
         }
         Ok(Self { engines, period_ns })
     }
@@ -131,6 +136,12 @@ impl SimulatedEngine {
         for rank in &mut self.ranks {
             self.writer.write(rank.next(now_ns, wall_ns));
             counts.steps += 1;
+        }
+        if now_ns >= self.details_ns {
+            self.details_ns = now_ns + DETAILS_NS;
+            let details: Vec<EngineDetails> =
+                self.ranks.iter().map(|rank| rank.details().clone()).collect();
+            self.writer.write_details(&details);
         }
         self.due_ns += period_ns;
         if self.due_ns < now_ns {

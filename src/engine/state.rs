@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::subjects::Subjects;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::platform::clock;
-use crate::schema::{BatchHead, BatchWriter, Engine, Reading, StepCore, Tables};
+use crate::schema::{BatchHead, BatchWriter, Engine, EngineDetails, Reading, StepCore, Tables};
 
 /// Steps in one message: with their engines' names it stays below
 /// [`crate::schema::BATCH_BYTES_MAX`].
@@ -28,6 +28,10 @@ pub(super) struct FullState {
     pub(super) incarnation: u64,
     pub(super) writer: BatchWriter,
 }
+
+/// Bytes of details in one message; what alone is larger, up to a whole
+/// batch, is a message of its own.
+const DETAILS_BYTES_MAX: usize = crate::schema::BATCH_BYTES_MAX / 2;
 
 /// A message: under which subject, what, and how many records.
 pub(super) type Message = (Arc<str>, Bytes, u32);
@@ -59,8 +63,23 @@ impl FullState {
         parts.iter().map(|part| self.message(&head, part, 0)).collect()
     }
 
+    /// Only the details that changed after a version, and the version up to
+    /// which they are.
+    pub(super) fn details(
+        &mut self,
+        subjects: &mut Subjects,
+        generation: u32,
+        since: u64,
+    ) -> (Vec<Message>, u64) {
+        let version = self.names.details().version();
+        let head = self.head(generation, 0);
+        let parts = self.details_parts(subjects, since);
+        (parts.iter().map(|part| self.message(&head, part, 0)).collect(), version)
+    }
+
     fn parts(&self, subjects: &mut Subjects) -> Vec<Part> {
         let mut parts = self.name_parts(subjects);
+        parts.extend(self.details_parts(subjects, 0));
         let mut steps: Vec<StepCore> = self.steps.iter().map(|newest| newest.step).collect();
         steps.sort_by_key(|step| (step.model, step.instance, step.rank, step.producer));
         for of_model in steps.chunk_by(|a, b| a.model == b.model) {
@@ -107,6 +126,26 @@ impl FullState {
         parts
     }
 
+    fn details_parts(&self, subjects: &mut Subjects, since: u64) -> Vec<Part> {
+        let model = |details: &EngineDetails| {
+            self.names.engine(details.instance).map_or(0, |engine| engine.model_hash)
+        };
+        let mut changed: Vec<(u64, Arc<EngineDetails>)> = self.names.details().since(since);
+        changed.iter_mut().for_each(|(of, details)| *of = model(details));
+        changed.sort_by_key(|(model, _)| *model);
+        let (mut parts, mut bytes, mut last): (Vec<Part>, usize, u64) = (Vec::new(), 0, 0);
+        for (model, details) in changed {
+            bytes += details.bytes_max();
+            if parts.is_empty() || model != last || bytes > DETAILS_BYTES_MAX {
+                parts.push(Part::new(&subjects.routing(model)));
+                bytes = details.bytes_max();
+            }
+            last = model;
+            parts.last_mut().into_iter().for_each(|part| part.details.push(Arc::clone(&details)));
+        }
+        parts
+    }
+
     fn head(&self, generation: u32, flags: u32) -> BatchHead {
         BatchHead {
             node: self.names.node_hash(),
@@ -126,6 +165,7 @@ impl FullState {
             devices: &part.devices,
             steps: &part.steps,
             readings: &part.readings,
+            details: &part.details,
             held_ns,
             ..Tables::default()
         };
@@ -142,6 +182,7 @@ struct Part {
     devices: Vec<crate::schema::Device>,
     steps: Vec<StepCore>,
     readings: Vec<Reading>,
+    details: Vec<Arc<EngineDetails>>,
 }
 
 impl Part {
@@ -152,6 +193,7 @@ impl Part {
             devices: Vec::new(),
             steps: Vec::new(),
             readings: Vec::new(),
+            details: Vec::new(),
         }
     }
 }
@@ -212,6 +254,49 @@ mod tests {
             );
         }
         assert_eq!((engines, ranks, values, lasts), (300, 300, 1, BatchHead::LAST));
+    }
+
+    #[test]
+    fn changed_details_come_by_model_in_messages_that_fit() {
+        let names = Names::new("n");
+        let said = |at: u64| EngineDetails {
+            instance: crate::schema::name_hash(&at.to_string()),
+            sketches: vec![crate::schema::Sketch {
+                buckets: vec![1; 1000],
+                ..crate::schema::Sketch::new(crate::schema::SketchKind::Ttft)
+            }],
+            ..EngineDetails::default()
+        };
+        for at in 0..20 {
+            names.put_engine(Engine::named(&at.to_string(), &format!("m{}", at % 2)));
+            names.details().put(said(at));
+        }
+        let mut state = FullState {
+            names: names.clone(),
+            steps: StepTable::heap(1).view(),
+            readings: ReadingTable::heap(1).view(),
+            incarnation: 9,
+            writer: BatchWriter::default(),
+        };
+        let mut subjects = Subjects::new("p", names.clone());
+        let mut told = |since| {
+            let (messages, version) = state.details(&mut subjects, 4, since);
+            let count = |message: &Message| {
+                let view = BatchView::verify(&message.1).unwrap();
+                let model = message.0.rsplit_once('.').unwrap().1.to_owned();
+                for details in view.details() {
+                    let engine = names.engine(details.instance).unwrap();
+                    assert_eq!(engine.model, model);
+                }
+                view.details().count()
+            };
+            (messages.iter().map(count).sum::<usize>(), messages.len(), version)
+        };
+        let (all, messages, version) = told(0);
+        assert!(all == 20 && messages >= 4, "{messages} messages");
+        assert_eq!(told(version).0, 0);
+        names.details().put(EngineDetails { rank: 1, ..said(3) });
+        assert_eq!(told(version).0, 1);
     }
 
     #[test]

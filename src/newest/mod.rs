@@ -10,6 +10,8 @@
 
 pub mod cell;
 #[cfg(not(loom))]
+mod details;
+#[cfg(not(loom))]
 mod names;
 #[cfg(not(loom))]
 mod readings;
@@ -18,6 +20,8 @@ mod steps;
 #[cfg(not(loom))]
 mod table;
 
+#[cfg(not(loom))]
+pub use details::{DETAILS_KEPT_BYTES_MAX, DETAILS_MAX, Details};
 #[cfg(not(loom))]
 pub use names::{DEVICES_MAX, ENGINES_MAX, Names};
 #[cfg(not(loom))]

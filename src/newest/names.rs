@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::Details;
 use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::doorbell::Ringer;
 use crate::schema::{Device, Engine, bounded_name, name_hash};
@@ -25,6 +26,7 @@ struct Shared {
     version: AtomicU64,
     refused: AtomicU64,
     lists: Mutex<Lists>,
+    details: Details,
     /// Whom to wake when something changes.
     listener: OnceLock<Ringer>,
 }
@@ -45,6 +47,7 @@ impl Names {
             version: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             lists: Mutex::new(Lists::default()),
+            details: Details::default(),
             listener: OnceLock::new(),
         };
         Self(Arc::new(shared))
@@ -66,6 +69,12 @@ impl Names {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// What the engines say beside their steps.
+    #[must_use]
+    pub fn details(&self) -> &Details {
+        &self.0.details
     }
 
     /// Wakes this one listener at every change; a second one is refused.
@@ -91,8 +100,10 @@ impl Names {
         }
     }
 
-    /// Forgets an engine, unless it came back under another incarnation.
+    /// Forgets an engine, unless it came back under another incarnation, and
+    /// what it said under this one.
     pub fn forget_engine(&self, instance: u64, incarnation: u64) {
+        self.0.details.forget(instance, incarnation);
         let mut lists = self.lists();
         if lists.engines.get(&instance).is_some_and(|known| known.incarnation == incarnation) {
             lists.engines.remove(&instance);

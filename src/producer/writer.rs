@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::clock;
 use crate::schema::{
-    Door, Engine, Flag, STEP_BYTES, STEP_LAYOUT, StepCore, bounded_name, name_hash,
+    Door, Engine, EngineDetails, Flag, STEP_BYTES, STEP_LAYOUT, StepCore, bounded_name, name_hash,
 };
 
 use super::TTL_MS_DEFAULT;
@@ -38,8 +38,8 @@ impl DoorWriter {
     /// `InvalidInput` when `slots` is no such number; otherwise when memory or
     /// descriptors run out.
     pub fn create(engine: &Engine, slots: u32) -> io::Result<Self> {
-        let door =
-            Door::new(slots).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let door = Door::new(slots).and_then(|door| door.with_details(Door::DETAILS_BYTES));
+        let door = door.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let mut engine = engine.clone();
         engine.instance = name_hash(bounded_name(&engine.name));
         engine.model_hash = name_hash(bounded_name(&engine.model));
@@ -114,6 +114,13 @@ impl DoorWriter {
         new.incarnation = old.incarnation;
         self.memory.write_info(&new);
         self.engine = new;
+    }
+
+    /// Replaces what is said beside the steps, of all ranks together; about
+    /// once a second is often enough. Whose details they are is known from the
+    /// door. Entries beyond [`Door::DETAILS_BYTES`] are left out. Allocates.
+    pub fn write_details(&self, ranks: &[EngineDetails]) {
+        self.memory.write_details(ranks);
     }
 
     /// Says goodbye for every rank. Steps written before can still be read as

@@ -11,7 +11,9 @@ use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::clock;
 use crate::platform::doorbell::Ringer;
 use crate::ring;
-use crate::schema::{Device, Engine, Event, EventKind, MetricId, Reading, Severity, StepCore};
+use crate::schema::{
+    Device, Engine, EngineDetails, Event, EventKind, MetricId, Reading, Severity, StepCore,
+};
 
 /// A sampler's way out. Storing a step or a reading allocates nothing once its
 /// rank or device is known, never waits and makes no system call.
@@ -195,7 +197,12 @@ impl Outlet {
         self.names.put_engine(engine);
     }
 
-    /// Forgets an engine's name.
+    /// Keeps what an engine says beside its steps.
+    pub fn details(&mut self, details: EngineDetails) {
+        self.names.details().put(details);
+    }
+
+    /// Forgets an engine's name, and what it said beside its steps.
     pub fn forget_engine(&mut self, instance: u64, incarnation: u64) {
         self.names.forget_engine(instance, incarnation);
     }

@@ -8,6 +8,7 @@
 mod board;
 mod event;
 mod host;
+mod latency;
 mod limits;
 mod pace;
 mod rank;
@@ -23,6 +24,7 @@ use crate::schema::Event;
 
 pub use event::{EventState, LogState};
 pub use host::{DeviceState, HostState, ReadingState};
+pub use latency::{LatencyState, Quantiles};
 pub use limits::{CONNECTIONS_MAX, STREAMS_MAX};
 pub use rank::RankState;
 pub use server::{Server, start};

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::board::{Board, PlacedRank};
 use super::limits::{EVENTS_MAX, RATE_HZ_DEFAULT, RATE_HZ_MAX, STREAMS_MAX};
 use super::stream::{self, Wish};
-use super::{EventState, HostState, Sources};
+use super::{EventState, HostState, LatencyState, Sources};
 use crate::platform::clock;
 use crate::schema::utc_text;
 
@@ -43,6 +43,7 @@ pub(super) struct Said<'a, T> {
 #[derive(Serialize)]
 struct Ranks {
     ranks: Vec<PlacedRank>,
+    latencies: Vec<LatencyState>,
 }
 
 #[derive(Serialize)]
@@ -163,7 +164,8 @@ async fn status(State(web): State<Arc<Web>>) -> Response {
 async fn routing(State(web): State<Arc<Web>>) -> Response {
     let mut ranks = web.look(|board, now_ns| board.changes(0, now_ns).ranks);
     ranks.sort_by(|a, b| a.state.place().cmp(&b.state.place()));
-    Json(web.say(Ranks { ranks })).into_response()
+    let latencies = LatencyState::all(&web.sources.names, &web.sources.steps);
+    Json(web.say(Ranks { ranks, latencies })).into_response()
 }
 
 async fn host(State(web): State<Arc<Web>>) -> Response {

@@ -14,6 +14,8 @@ mod command;
 mod conservation;
 mod counting;
 #[cfg(feature = "agent")]
+mod details;
+#[cfg(feature = "agent")]
 mod doctor;
 #[cfg(feature = "agent")]
 mod door;

@@ -99,6 +99,10 @@ counts! {
     infos;
     /// Names whose checksum never fitted or that are another engine's.
     infos_refused;
+    /// Details read: what engines say beside their steps.
+    details;
+    /// Details whose checksum never fitted, and entries in them that lie.
+    details_refused;
     /// Batches of names, events and verdicts that a reader did not take.
     news_missed;
     /// Naps that ended with a wait on descriptors.
@@ -122,7 +126,7 @@ impl DoorCounts {
     ];
 
     /// The counts of callers and messages that were refused, by reason.
-    pub const REFUSED: [&'static str; 10] = [
+    pub const REFUSED: [&'static str; 11] = [
         "engines_refused",
         "doors_refused",
         "views_refused",
@@ -132,6 +136,7 @@ impl DoorCounts {
         "users_refused",
         "accepts_failed",
         "infos_refused",
+        "details_refused",
         "news_missed",
     ];
 }

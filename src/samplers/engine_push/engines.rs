@@ -15,7 +15,7 @@ use crate::platform::atomic::Ordering;
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use crate::platform::memory::SharedView;
 use crate::platform::socket::Connection;
-use crate::schema::{Door, DoorHeader, Engine, EventKind, Flag, Severity};
+use crate::schema::{Door, DoorHeader, Engine, EngineDetails, EventKind, Flag, Severity};
 
 use super::super::{Outlet, cgroup};
 use super::counts::{DoorCounts, add};
@@ -35,6 +35,10 @@ const GONE_MAX: usize = 4096;
 /// full ring and a slot that never becomes whole.
 const LAST_ROUNDS: usize = 16;
 
+/// How often a door's details are looked at: an honest writer renews them
+/// about once a second.
+const DETAILS_NS: u64 = SECOND_NS / 4;
+
 /// Owner of a rank whose engine left.
 const NOBODY: u64 = 0;
 
@@ -49,6 +53,8 @@ pub(super) struct Engines {
     /// Ranks taken from a door in this round.
     usurped: Vec<(u64, RankKey)>,
     scratch: Scratch,
+    /// Where details are copied to.
+    details: Vec<u64>,
     slots_max: u32,
     counts: Arc<DoorCounts>,
 }
@@ -68,6 +74,7 @@ struct About {
     engine: Engine,
     ranks: Ranks,
     signs: Signs,
+    details_due_ns: u64,
     said_goodbye: bool,
     chatter: u32,
 }
@@ -97,6 +104,7 @@ impl Engines {
             gone: VecDeque::new(),
             usurped: Vec::new(),
             scratch: Scratch::default(),
+            details: Vec::new(),
             slots_max,
             counts,
         }
@@ -114,7 +122,8 @@ impl Engines {
     pub(super) fn check(&self, memory: &OwnedFd) -> Result<Checked, String> {
         const SLOT_BYTES_MAX: usize = 4096;
         let least = Door::SLOTS_AT + Door::SLOT_BYTES;
-        let most = Door::SLOTS_AT + SLOT_BYTES_MAX * self.slots_max as usize;
+        let most =
+            Door::SLOTS_AT + SLOT_BYTES_MAX * self.slots_max as usize + Door::DETAILS_BYTES_MAX;
         let view = SharedView::map(memory.as_fd(), least, most).map_err(|e| e.to_string())?;
         let mut header = [0_u64; size_of::<DoorHeader>() / 8];
         view.words().copy_out(0, &mut header);
@@ -147,6 +156,7 @@ impl Engines {
             engine,
             ranks: Ranks::new(instance, incarnation),
             signs,
+            details_due_ns: 0,
             said_goodbye: false,
             chatter: 0,
         };
@@ -180,6 +190,9 @@ impl Engines {
     pub(super) fn look_around(&mut self, now_ns: u64, outlet: &mut Outlet) {
         for at in 0..self.doors.len() {
             self.read_signs(at, now_ns, outlet);
+            if now_ns >= self.doors[at].about.details_due_ns {
+                self.read_details(at, now_ns, outlet);
+            }
         }
         while self.gone.front().is_some_and(|(forget_ns, _)| *forget_ns <= now_ns) {
             self.forget_first(outlet);
@@ -316,6 +329,22 @@ impl Engines {
             let instance = engine.instance;
             self.doors[at].about.engine = engine;
             self.name(instance, outlet);
+        }
+    }
+
+    /// Reads a door's details, which are those of the front end that writes
+    /// its steps: until there is one they wait.
+    fn read_details(&mut self, at: usize, now_ns: u64, outlet: &mut Outlet) {
+        let OpenDoor { view, slots, about } = &mut self.doors[at];
+        let Some(producer) = about.ranks.iter().next().map(|rank| rank.newest.step.producer) else {
+            return;
+        };
+        about.details_due_ns = now_ns + DETAILS_NS;
+        let (signs, buffer) = (&mut about.signs, &mut self.details);
+        let said = signs.details(slots.door(), view.words(), buffer, &self.counts);
+        let (instance, incarnation) = (about.engine.instance, about.engine.incarnation);
+        for details in said.into_iter().flatten() {
+            outlet.details(EngineDetails { instance, incarnation, producer, ..details });
         }
     }
 

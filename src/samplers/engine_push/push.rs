@@ -169,7 +169,7 @@ impl EnginePush {
             let _ = self.watch.add(self.listener.as_fd(), LISTENER_ID);
         }
         self.engines.look_around(now_ns, outlet);
-        self.views.serve(&self.context.names, self.context.door.news.as_ref());
+        self.views.serve(now_ns, &self.context.names, self.context.door.news.as_ref());
     }
 
     fn look_at_descriptors(&mut self, limit_ns: u64) {

@@ -1,7 +1,8 @@
-//! What an engine says beside its steps: its heartbeat and its names.
+//! What an engine says beside its steps: its heartbeat, its names and its
+//! details.
 
 use crate::platform::atomic::{LoadOnly, Ordering, fence, spin_hint};
-use crate::schema::{Door, Engine};
+use crate::schema::{Door, Engine, EngineDetails};
 
 use super::counts::{DoorCounts, add};
 use super::ranks::AHEAD_NS_MAX;
@@ -31,13 +32,15 @@ pub struct Beat {
     pub flags: u32,
 }
 
-/// How far a door's heartbeat and names were read.
+/// How far a door's heartbeat, names and details were read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Signs {
     beat_seen: u64,
     beat_rounds: u32,
     info_seen: u32,
     info_rounds: u32,
+    details_seen: u32,
+    details_rounds: u32,
 }
 
 impl Signs {
@@ -94,6 +97,46 @@ impl Signs {
         if self.info_rounds > INFO_ROUNDS_MAX {
             (self.info_seen, self.info_rounds) = (version, 0);
             add(&counts.infos_refused, 1);
+        }
+        None
+    }
+
+    /// The details of each rank, if they changed and can be believed; whose
+    /// they are is not filled in. `buffer` is kept from one call to the next.
+    pub fn details(
+        &mut self,
+        door: Door,
+        words: LoadOnly<'_>,
+        buffer: &mut Vec<u64>,
+        counts: &DoorCounts,
+    ) -> Option<Vec<EngineDetails>> {
+        if door.details_at == 0 {
+            return None;
+        }
+        let at = door.details_at as usize / 8;
+        let head = words.load(at, Ordering::Acquire);
+        let (version, length) = (head as u32, (head >> 32) as usize);
+        if version == self.details_seen {
+            return None;
+        }
+        let room = door.details_bytes as usize - Door::DETAILS_HEAD_BYTES;
+        if version.is_multiple_of(2) && length <= room {
+            buffer.resize(length.div_ceil(8), 0);
+            words.copy_out(at + Door::DETAILS_HEAD_BYTES / 8, buffer);
+            let crc = words.load(at + 1, Ordering::Acquire) as u32;
+            let bytes: &[u8] = &bytemuck::cast_slice(buffer)[..length];
+            if crc32fast::hash(bytes) == crc {
+                (self.details_seen, self.details_rounds) = (version, 0);
+                let (ranks, refused) = EngineDetails::read_all(bytes);
+                add(&counts.details, 1);
+                add(&counts.details_refused, refused);
+                return Some(ranks);
+            }
+        }
+        self.details_rounds += 1;
+        if self.details_rounds > INFO_ROUNDS_MAX {
+            (self.details_seen, self.details_rounds) = (version, 0);
+            add(&counts.details_refused, 1);
         }
         None
     }

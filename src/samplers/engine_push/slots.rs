@@ -69,6 +69,12 @@ impl Slots {
         Self { door, pending: taken < head, torn_rounds: 0, taken, rest: taken, opened_at: head }
     }
 
+    /// The places of the door.
+    #[must_use]
+    pub const fn door(&self) -> Door {
+        self.door
+    }
+
     /// Whether there is something to read: one load.
     #[must_use]
     pub fn waits(&self, words: LoadOnly<'_>) -> bool {
@@ -177,7 +183,14 @@ mod tests {
 
     impl Image {
         fn new(slot_count: u32) -> Self {
-            let door = Door::new(slot_count).unwrap();
+            Self::of(Door::new(slot_count).unwrap())
+        }
+
+        fn detailed(slot_count: u32) -> Self {
+            Self::of(Door::new(slot_count).unwrap().with_details(256).unwrap())
+        }
+
+        fn of(door: Door) -> Self {
             let words = (0..door.bytes / 8).map(|_| AtomicU64::new(0)).collect();
             Self { door, words }
         }
@@ -369,7 +382,7 @@ mod tests {
     }
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
-        let words = Door::new(4).unwrap().bytes as usize / 8;
+        let words = Image::detailed(4).words.len();
         let act = prop_oneof![
             3 => (0..words, any::<u64>()).prop_map(|(at, word)| Act::Word(at, word)),
             1 => (0_usize..64, any::<u64>()).prop_map(|(at, word)| Act::Word(at, word)),
@@ -386,7 +399,7 @@ mod tests {
 
         #[test]
         fn memory_that_says_anything_at_any_time_is_survived_and_accounted_for(acts in acts()) {
-            let image = Image::new(4);
+            let image = Image::detailed(4);
             let mut slots = Slots::open(image.door, image.words());
             let (counts, mut scratch) = (DoorCounts::default(), Scratch::default());
             let (mut ranks, mut signs) = (Ranks::new(1, 2), Signs::default());
@@ -406,6 +419,7 @@ mod tests {
                         });
                         signs.beat(image.words(), NOW_NS, &counts);
                         signs.info(image.words(), &counts);
+                        signs.details(image.door, image.words(), &mut Vec::new(), &counts);
                     }
                 }
             }

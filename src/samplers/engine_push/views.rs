@@ -16,6 +16,9 @@ use super::counts::{DoorCounts, add};
 /// Largest message of names: well within a socket's buffer.
 const PACKET_BYTES_MAX: usize = 32 * 1024;
 
+/// How often readers hear of changed details.
+const DETAILS_NS: u64 = clock::SECOND_NS;
+
 /// What an engine or a device takes in a message besides its texts.
 const ENTRY_BYTES: usize = 160;
 
@@ -30,6 +33,7 @@ pub(super) struct Views {
     version: Option<u64>,
     writer: BatchWriter,
     head: BatchHead,
+    details_due_ns: u64,
     counts: Arc<DoorCounts>,
 }
 
@@ -41,6 +45,8 @@ struct View {
     version: Option<u64>,
     /// The next of those messages.
     next: usize,
+    /// Up to which version it has had what engines say beside their steps.
+    details: u64,
     chatter: u32,
 }
 
@@ -53,6 +59,7 @@ impl Views {
             version: None,
             writer: BatchWriter::default(),
             head: BatchHead { incarnation, generation: 1, ..bytemuck::Zeroable::zeroed() },
+            details_due_ns: 0,
             counts,
         }
     }
@@ -62,7 +69,7 @@ impl Views {
     }
 
     pub(super) fn open(&mut self, id: u64, connection: Connection) {
-        self.list.push(View { id, connection, version: None, next: 0, chatter: 0 });
+        self.list.push(View { id, connection, version: None, next: 0, details: 0, chatter: 0 });
         add(&self.counts.views_opened, 1);
         self.counts.views.store(self.list.len() as u64, Ordering::Relaxed);
     }
@@ -81,7 +88,7 @@ impl Views {
 
     /// Sends each reader what it has not had. One that does not read misses
     /// news, which is counted, and gets all names again once it reads.
-    pub(super) fn serve(&mut self, names: &Names, news: Option<&Receiver<Arc<[u8]>>>) {
+    pub(super) fn serve(&mut self, now_ns: u64, names: &Names, news: Option<&Receiver<Arc<[u8]>>>) {
         let version = names.version();
         if !self.list.is_empty() && self.version != Some(version) {
             self.encode(names);
@@ -90,6 +97,7 @@ impl Views {
         for view in &mut self.list {
             view.catch_up(self.version, &self.packets);
         }
+        self.tell_details(now_ns, names);
         for batch in news.iter().flat_map(|news| news.try_iter()).take(NEWS_ROUND_MAX) {
             for view in &mut self.list {
                 let behind = view.next < self.packets.len();
@@ -99,6 +107,49 @@ impl Views {
                 }
             }
         }
+    }
+
+    /// Sends changed details, at once to who has had none. What a reader does
+    /// not take now it gets, as it is then, the next time.
+    fn tell_details(&mut self, now_ns: u64, names: &Names) {
+        let (version, due) = (names.details().version(), now_ns >= self.details_due_ns);
+        if due {
+            self.details_due_ns = now_ns + DETAILS_NS;
+        }
+        for at in 0..self.list.len() {
+            let view = &self.list[at];
+            let has_names = view.next == self.packets.len();
+            if view.details == version || !has_names || (view.details > 0 && !due) {
+                continue;
+            }
+            let changed = names.details().since(view.details);
+            let (versions, details): (Vec<u64>, Vec<_>) = changed.into_iter().unzip();
+            let mut told = 0;
+            for part in cut_to_fit(&details, |details| details.bytes_max()) {
+                self.renew_head(names);
+                let tables =
+                    Tables { node_name: Some(names.node()), details: part, ..Tables::default() };
+                let packet = self.writer.write(&self.head, &tables);
+                let view = &mut self.list[at];
+                if view.connection.send(packet, &[]).is_err() {
+                    break;
+                }
+                told += part.len();
+                view.details = versions[told - 1];
+            }
+            if told == details.len() {
+                // What was forgotten since leaves a gap.
+                self.list[at].details = version;
+            }
+        }
+    }
+
+    fn renew_head(&mut self, names: &Names) {
+        self.head.node = names.node_hash();
+        self.head.sequence += 1;
+        self.head.publish_monotonic_ns = clock::monotonic_ns();
+        self.head.publish_wall_ns = clock::wall_ns();
+        self.head.flags = 0;
     }
 
     fn encode(&mut self, names: &Names) {
@@ -114,10 +165,7 @@ impl Views {
         let last = parts.len() - 1;
         self.packets.clear();
         for (at, (engines, devices)) in parts.into_iter().enumerate() {
-            self.head.node = names.node_hash();
-            self.head.sequence += 1;
-            self.head.publish_monotonic_ns = clock::monotonic_ns();
-            self.head.publish_wall_ns = clock::wall_ns();
+            self.renew_head(names);
             self.head.flags = BatchHead::SNAPSHOT | if at == last { BatchHead::LAST } else { 0 };
             let tables =
                 Tables { node_name: Some(names.node()), engines, devices, ..Tables::default() };
@@ -141,13 +189,14 @@ impl View {
     }
 }
 
-/// Cuts a list so that each part fits a message.
+/// Cuts a list so that each part fits a message; what alone is larger is a
+/// part of its own.
 fn cut_to_fit<T>(list: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut parts = Vec::new();
     let (mut begin, mut sum) = (0, 0);
     for (at, entry) in list.iter().enumerate() {
         let more = bytes(entry);
-        if sum + more > PACKET_BYTES_MAX - 1024 {
+        if begin < at && sum + more > PACKET_BYTES_MAX - 1024 {
             parts.push(&list[begin..at]);
             (begin, sum) = (at, 0);
         }
