@@ -39,6 +39,7 @@ fuzz_target!(|input: &[u8]| {
     let mut program = Program(input);
     let Some(first) = program.byte() else { return };
     let made = Door::new(1 << (first % 6)).expect("a power of two up to 32");
+    let made = made.with_details(256).expect("room for details");
     let memory: Vec<AtomicU64> = (0..made.bytes / 8).map(|_| AtomicU64::new(0)).collect();
     let store = |at: usize, word: u64| memory[at % memory.len()].store(word, Ordering::Relaxed);
     let words = LoadOnly::new(&memory);
@@ -54,6 +55,7 @@ fuzz_target!(|input: &[u8]| {
     let mut slots = Slots::open(door, words);
     let (counts, mut scratch) = (DoorCounts::default(), Scratch::default());
     let (mut ranks, mut signs) = (Ranks::new(INSTANCE, INCARNATION), Signs::default());
+    let mut details = Vec::new();
     let (mut taken, mut last) = (0_u64, std::collections::HashMap::new());
     while let Some(operation) = program.byte() {
         match operation % 6 {
@@ -77,6 +79,10 @@ fuzz_target!(|input: &[u8]| {
                 store(Door::HEAD_AT / 8, slot);
             }
             3 => store(Door::HEARTBEAT_AT / 8 + usize::from(operation) % 4, program.word()),
+            4 if operation & 0x80 != 0 => {
+                let at = door.details_at as usize / 8 + usize::from(operation) % 32;
+                store(at, program.word());
+            }
             4 => store(Door::INFO_AT / 8 + usize::from(operation) % 32, program.word()),
             _ => {
                 slots.read(words, &mut scratch, &counts, |slot, step| {
@@ -98,6 +104,7 @@ fuzz_target!(|input: &[u8]| {
                 if let Some(engine) = signs.info(words, &counts) {
                     assert!(engine.name.len() <= eagle_eye::schema::NAME_BYTES_MAX);
                 }
+                signs.details(door, words, &mut details, &counts);
             }
         }
     }

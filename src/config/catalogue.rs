@@ -157,6 +157,18 @@ const SETTINGS: &[Setting] = &[
         help: "How often the server is pinged, ms, 100 to 60000; two unanswered pings end a connection.",
         check: |v| number(v, 100, 60_000),
     },
+    Setting {
+        key: "nats.compat_subject",
+        default: "\"eagle_eye.routing_metrics\"",
+        help: "Where routers that read JSON hear of every engine, one object a message (docs/compatibility.md). Empty: nowhere.",
+        check: compat_subject,
+    },
+    Setting {
+        key: "nats.compat_hz",
+        default: "10",
+        help: "How often at most they hear of one rank, Hz, 0 to 1000, always with its newest step; 0: of every step.",
+        check: |v| number(v, 0, 1000),
+    },
 ];
 
 /// What every sampler has.
@@ -296,6 +308,10 @@ fn prefix(value: &str) -> Result<(), String> {
         value.len() <= 64 && value.split('.').all(token),
         "tokens of letters, digits, _ and -, joined by dots",
     )
+}
+
+fn compat_subject(value: &str) -> Result<(), String> {
+    if value.is_empty() { Ok(()) } else { prefix(value) }
 }
 
 fn number(value: &str, least: u64, most: u64) -> Result<(), String> {

@@ -91,6 +91,10 @@ pub struct NatsPlan {
     pub tls_key: String,
     /// How often the server is pinged, ms.
     pub ping_ms: u64,
+    /// Under what routers that read JSON hear of every engine; empty for off.
+    pub compat_subject: String,
+    /// How often at most they hear of a rank, Hz; 0 for every step.
+    pub compat_hz: u64,
 }
 
 impl std::fmt::Debug for NatsPlan {
@@ -203,6 +207,8 @@ fn nats(values: &HashMap<String, String>) -> Option<NatsPlan> {
         tls_cert: text("tls_cert"),
         tls_key: text("tls_key"),
         ping_ms: number(values, "nats.ping_ms"),
+        compat_subject: text("compat_subject"),
+        compat_hz: number(values, "nats.compat_hz"),
     })
 }
 

@@ -326,6 +326,7 @@ impl Agent {
         let Some(nats) = &plan.nats else { return outcomes };
         match Road::start(nats, cargo.clone(), outcomes_in, cpus.next()) {
             Ok(road) => {
+                takers.extend(road.compat_taker());
                 takers.push(road.taker());
                 self.road = Some(road);
                 self.parts.push(PartLine::ready("nats"));

@@ -71,6 +71,8 @@ impl Losses {
         let mut other = |place: &str, reason: &str, count| {
             tell(Loss { place, reason, count, records: false });
         };
+        let aside = self.link.as_ref().map_or(0, |link| link.counts().aside_dropped);
+        other("nats", "compatibility messages forbidden", aside);
         other("events", "channel full", self.events.dropped());
         other("names", "list full", self.names.refused() + self.names.details().refused());
         self.journal.each_loss(|reason, count| other("journal", reason, count));

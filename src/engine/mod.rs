@@ -5,6 +5,8 @@
 //! so in one line, and the rest runs on.
 
 mod agent;
+mod compat;
+mod compat_json;
 mod desk;
 mod gauges;
 mod load_model;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::compat;
 use super::road;
 use super::subjects;
 use crate::config::NatsPlan;
@@ -43,14 +44,15 @@ pub struct Right {
 
 /// Looks at every server of `plan` at once, within about four seconds.
 /// Subscribers of this node's subjects see a [`TRIAL_MESSAGE`], which they
-/// pass over; nothing is kept in a stream.
+/// pass over, those of the compatibility subject an object without anything in
+/// it; nothing is kept in a stream.
 ///
 /// # Errors
 ///
 /// A sentence, when the settings cannot be: it holds no secret.
 pub fn nats_reach(plan: &NatsPlan, node: &str) -> Result<Vec<Server>, String> {
     let settings = road::settings(plan, node)?;
-    let asked = asked(&plan.prefix, node);
+    let asked = asked(&plan.prefix, &plan.compat_subject, node);
     let of = |act| {
         let rights = asked.iter().filter(move |right: &&Right| right.act == act);
         rights.map(|right| right.subject.clone()).collect()
@@ -60,6 +62,7 @@ pub fn nats_reach(plan: &NatsPlan, node: &str) -> Result<Vec<Server>, String> {
         publish: of("publish"),
         subscribe: of("subscribe"),
         message: Bytes::from_static(&TRIAL_MESSAGE),
+        messages: vec![(plan.compat_subject.clone(), Bytes::from_static(compat::TRIAL))],
         stream: stream.clone(),
     };
     let servers = look_at_servers(&settings, &wanted).map_err(|error| error.to_string())?;
@@ -73,17 +76,21 @@ pub fn nats_reach(plan: &NatsPlan, node: &str) -> Result<Vec<Server>, String> {
 }
 
 /// What an agent of this node does, and then what its readers do.
-fn asked(prefix: &str, node: &str) -> Vec<Right> {
+fn asked(prefix: &str, compat: &str, node: &str) -> Vec<Right> {
     let node = subject_token(node);
     let right = |act, subject, of_agent| Right { act, subject, of_agent, allowed: false };
-    vec![
+    let mut asked = vec![
         right("publish", format!("{prefix}.routing.{node}.{TRIED}"), true),
         right("publish", format!("{prefix}.health.{node}"), true),
         right("publish", format!("{prefix}.events.{node}"), true),
         right("subscribe", subjects::snapshot(prefix), true),
         right("publish", subjects::snapshot(prefix), false),
         right("subscribe", format!("{prefix}.routing.*.{TRIED}"), false),
-    ]
+    ];
+    if !compat.is_empty() {
+        asked.insert(3, right("publish", compat.to_owned(), true));
+    }
+    asked
 }
 
 fn answered(asked: &[Right], seen: &nats::Seen) -> Vec<Right> {
@@ -106,16 +113,19 @@ mod tests {
 
     #[test]
     fn what_a_server_forbids_is_not_allowed_and_what_it_did_not_judge_is_not_said() {
-        let asked = asked("p", "n.1");
+        let asked = asked("p", "compat", "n.1");
         let mut seen = nats::Seen {
             judged: true,
-            publish_forbidden: vec!["p.health.n_1".into(), "p.snapshot".into()],
+            publish_forbidden: vec!["p.health.n_1".into(), "compat".into(), "p.snapshot".into()],
             ..nats::Seen::default()
         };
         let rights = answered(&asked, &seen);
         let forbidden: Vec<_> =
             rights.iter().filter(|r| !r.allowed).map(|r| (r.act, &*r.subject)).collect();
-        assert_eq!(forbidden, [("publish", "p.health.n_1"), ("publish", "p.snapshot")]);
+        assert_eq!(
+            forbidden,
+            [("publish", "p.health.n_1"), ("publish", "compat"), ("publish", "p.snapshot")]
+        );
         seen.judged = false;
         assert!(answered(&asked, &seen).is_empty());
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 
+use super::compat::Compat;
 use super::desk::{Deliver, Outcome};
 use super::overseer::{DetailsChanged, NamesChanged};
 use super::state::FullState;
@@ -15,10 +16,11 @@ use crate::config::NatsPlan;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::pipeline::{Batch, Taker};
 use crate::platform::atomic::{AtomicU32, Ordering};
+use crate::platform::clock;
 use crate::schema::BatchWriter;
 use crate::transports::nats::{
-    Answer, DurableHooks, Kept, NatsDurable, NatsPublisher, NatsSettings, PublisherHooks, Secret,
-    StreamSettings, TlsSettings,
+    Answer, DurableHooks, FullStateReason, Kept, NatsDurable, NatsPublisher, NatsSettings,
+    PublisherHooks, Secret, StreamSettings, TlsSettings,
 };
 use crate::transports::{Link, Outgoing};
 
@@ -41,6 +43,7 @@ pub(super) struct Cargo {
 #[derive(Debug)]
 pub(super) struct Road {
     publisher: NatsPublisher,
+    compat: Option<Compat>,
     durable: Arc<NatsDurable>,
     cargo: Cargo,
     prefix: String,
@@ -55,7 +58,8 @@ impl Road {
         cpu: Option<usize>,
     ) -> Result<Self, String> {
         let settings = settings(plan, cargo.names.node())?;
-        let hooks = publisher_hooks(plan, &cargo);
+        let compat = Compat::of(plan, &cargo.names);
+        let hooks = publisher_hooks(plan, &cargo, compat.as_ref());
         let publisher = NatsPublisher::start(settings.clone(), hooks, cpu)
             .map_err(|error| error.to_string())?;
         let stream = stream(&plan.prefix);
@@ -65,7 +69,13 @@ impl Road {
         let settings = NatsSettings { ping_interval: rested, ..settings };
         let durable = NatsDurable::start(settings, stream, durable_hooks(outcomes), None)
             .map_err(|error| error.to_string())?;
-        Ok(Self { publisher, durable: Arc::new(durable), cargo, prefix: plan.prefix.clone() })
+        Ok(Self {
+            publisher,
+            compat,
+            durable: Arc::new(durable),
+            cargo,
+            prefix: plan.prefix.clone(),
+        })
     }
 
     /// Receives batches from the drain.
@@ -82,6 +92,17 @@ impl Road {
                 outlet.offer(&subject, Bytes::from_owner(batch.clone()), batch.records())
             }),
         )
+    }
+
+    /// Keeps steps for routers that read JSON, if there may be any. It comes
+    /// before [`Self::taker`], whose batches wake the thread that sends both.
+    pub(super) fn compat_taker(&self) -> Option<Taker> {
+        let outlet = self.publisher.outlet();
+        let compat = self.compat.clone()?;
+        let offer = move |batch: &Batch| {
+            outlet.generation().is_some() && compat.take(batch, clock::monotonic_ns())
+        };
+        Some(Taker::new("compat", Box::new(offer)))
     }
 
     /// Sends names again after they changed.
@@ -141,12 +162,16 @@ impl Road {
     }
 }
 
-fn publisher_hooks(plan: &NatsPlan, cargo: &Cargo) -> PublisherHooks {
+fn publisher_hooks(plan: &NatsPlan, cargo: &Cargo, compat: Option<&Compat>) -> PublisherHooks {
     let mut subjects = Subjects::new(&plan.prefix, cargo.names.clone());
     let mut state = full_state(cargo);
     let current = Arc::clone(&cargo.generation);
-    let all = move |_, generation: u32| {
+    let (begin, steps) = (compat.cloned(), cargo.steps.clone());
+    let all = move |reason, generation: u32| {
         current.store(generation, Ordering::Relaxed);
+        if let (Some(compat), FullStateReason::Connected) = (&begin, reason) {
+            compat.restart(steps.iter().map(|newest| newest.step), clock::monotonic_ns());
+        }
         let messages = state.messages(&mut subjects, generation, 0);
         messages
             .into_iter()
@@ -162,7 +187,11 @@ fn publisher_hooks(plan: &NatsPlan, cargo: &Cargo) -> PublisherHooks {
         messages.into_iter().map(|(_, payload, _)| payload).collect()
     };
     let answer = Answer { subject: subjects::snapshot(&plan.prefix), reply: Box::new(reply) };
-    PublisherHooks { full_state: Box::new(all), answers: vec![answer] }
+    PublisherHooks {
+        full_state: Box::new(all),
+        answers: vec![answer],
+        aside: compat.map(Compat::aside),
+    }
 }
 
 fn durable_hooks(outcomes: Sender<Outcome>) -> DurableHooks {

@@ -101,6 +101,10 @@ pub struct LinkCounts {
     pub publishes: u64,
     /// How long those waited since they were offered, summed, in ns.
     pub publish_ns: u64,
+    /// Messages of the side stream handed to the network; never part of `sent`.
+    pub aside_sent: u64,
+    /// Messages of the side stream that the peer forbids or that are too large.
+    pub aside_dropped: u64,
 }
 
 /// A counter of a link, in the order of [`LinkCounts`].
@@ -125,9 +129,11 @@ pub(crate) enum Count {
     RepliesUnmatched,
     Publishes,
     PublishNs,
+    AsideSent,
+    AsideDropped,
 }
 
-const COUNTS: usize = Count::PublishNs as usize + 1;
+const COUNTS: usize = Count::AsideDropped as usize + 1;
 
 #[derive(Debug)]
 struct Cells {
@@ -265,6 +271,8 @@ impl Link {
             replies_unmatched,
             publishes,
             publish_ns,
+            aside_sent,
+            aside_dropped,
         ] = std::array::from_fn(|at| self.0.counts[at].load(Ordering::Relaxed));
         LinkCounts {
             sent,
@@ -285,6 +293,8 @@ impl Link {
             replies_unmatched,
             publishes,
             publish_ns,
+            aside_sent,
+            aside_dropped,
         }
     }
 }

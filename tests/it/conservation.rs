@@ -89,7 +89,7 @@ impl Told {
         };
         let subject = "eagle_eye.v1.snapshot".to_owned();
         let answers = vec![Answer { subject, reply: Box::new(reply) }];
-        PublisherHooks { full_state: Box::new(full_state), answers }
+        PublisherHooks { full_state: Box::new(full_state), answers, aside: None }
     }
 }
 

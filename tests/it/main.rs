@@ -11,6 +11,8 @@ mod cluster;
 #[cfg(feature = "agent")]
 mod command;
 #[cfg(feature = "agent")]
+mod compat;
+#[cfg(feature = "agent")]
 mod conservation;
 mod counting;
 #[cfg(feature = "agent")]

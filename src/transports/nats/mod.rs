@@ -43,7 +43,9 @@ mod version;
 
 pub use durable::{DoneHook, DurableHooks, Kept, NatsDurable};
 pub use probe::{JetStream, Seen, Server, Unseen, Wanted, look_at_servers};
-pub use publisher::{Answer, FullStateReason, NatsPublisher, Outlet, PublisherHooks, ReplyHook};
+pub use publisher::{
+    Answer, Aside, AsideHook, FullStateReason, NatsPublisher, Outlet, PublisherHooks, ReplyHook,
+};
 pub use settings::{NatsSettings, SERVERS_MAX, Secret, SettingsError, TlsSettings};
 pub use stream::StreamSettings;
 pub use subscriber::{

@@ -46,6 +46,8 @@ pub struct Wanted {
     pub subscribe: Vec<String>,
     /// What to publish: something that receivers pass over.
     pub message: Bytes,
+    /// What to publish instead on some subjects, by those.
+    pub messages: Vec<(String, Bytes)>,
     /// The stream to look for.
     pub stream: String,
 }
@@ -166,7 +168,11 @@ impl Trial {
         for subject in &wanted.subscribe {
             subscriptions.extend(self.session.client.subscribe(subject.clone()).await.ok());
         }
-        self.publish(&wanted.publish, &wanted.message).await;
+        self.publish(&wanted.publish, |subject| {
+            let own = wanted.messages.iter().find(|(of, _)| of == subject);
+            own.map_or(&wanted.message, |(_, message)| message).clone()
+        })
+        .await;
         if let Some(round_trip_ns) = self.judged(seen).await {
             seen.round_trip_ns = Some(round_trip_ns);
         }
@@ -175,12 +181,12 @@ impl Trial {
         seen.jetstream = self.stream(&wanted.stream).await;
     }
 
-    async fn publish(&self, subjects: &[String], message: &Bytes) {
+    async fn publish(&self, subjects: &[String], message: impl Fn(&String) -> Bytes) {
         for subject in subjects {
             let mut headers = HeaderMap::new();
             headers.insert(NO_STREAM.0, NO_STREAM.1);
             let client = &self.session.client;
-            let _ = client.publish_with_headers(subject.clone(), headers, message.clone()).await;
+            let _ = client.publish_with_headers(subject.clone(), headers, message(subject)).await;
         }
     }
 
@@ -254,7 +260,7 @@ impl Trial {
     /// which makes nothing.
     async fn creation(&mut self, name: &str) -> JetStream {
         let subjects = [format!("$JS.API.STREAM.CREATE.{name}")];
-        self.publish(&subjects, &Bytes::new()).await;
+        self.publish(&subjects, |_| Bytes::new()).await;
         self.judged(&mut Seen::default()).await;
         if self.forbidden(&subjects, true).is_empty() {
             JetStream::Absent

@@ -33,7 +33,23 @@ pub struct PublisherHooks {
     pub full_state: Box<dyn FnMut(FullStateReason, u32) -> Vec<Outgoing> + Send>,
     /// Requests that are answered.
     pub answers: Vec<Answer>,
+    /// A second stream that gives way to the first.
+    pub aside: Option<Aside>,
 }
+
+/// A stream that is asked for messages while nothing else waits, so that it
+/// delays nothing. Being forbidden it is only a warning: who needs it will say.
+pub struct Aside {
+    /// What it travels under.
+    pub subject: Arc<str>,
+    /// Called often: pushes some messages, all that it holds where the flag
+    /// says that there is no later, and returns when it wants to be asked
+    /// again at the latest, on the monotonic clock in ns.
+    pub next: AsideHook,
+}
+
+/// See [`Aside::next`].
+pub type AsideHook = Box<dyn FnMut(&mut Vec<Bytes>, bool) -> Option<u64> + Send>;
 
 /// Who answers the requests on one subject.
 pub struct Answer {

@@ -47,6 +47,10 @@ pub(super) struct Sending {
     subjects: HashMap<Arc<str>, Subject>,
     refusals: Refusals,
     waiting: VecDeque<Request>,
+    /// When the side stream wants to be asked again.
+    aside_due_ns: Option<u64>,
+    /// Its messages on their way, kept for its memory.
+    aside: Vec<Bytes>,
     chance: Chance,
     confirmed: Confirmed,
     ping_interval: Duration,
@@ -107,6 +111,8 @@ impl Sending {
             subjects: HashMap::new(),
             refusals: Refusals::default(),
             waiting: VecDeque::new(),
+            aside_due_ns: None,
+            aside: Vec::new(),
             chance: Chance::new(),
             confirmed: Confirmed::default(),
             ping_interval: settings.ping_interval,
@@ -165,6 +171,7 @@ impl Sending {
             departure.consider(session);
             self.send_queued(session, generation).await?;
             self.send_answers(session).await?;
+            self.send_aside(session, false).await?;
             let due = self.next_due();
             tokio::select! {
                 biased;
@@ -204,6 +211,34 @@ impl Sending {
         // More waits: let the connection read and write first.
         self.shared.wake.rouse();
         tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Sends of the side stream while nothing else waits.
+    async fn send_aside(&mut self, session: &Session, all: bool) -> Result<(), End> {
+        let Some(of) = &mut self.hooks.aside else { return Ok(()) };
+        if !self.queued.is_empty() && !all {
+            return Ok(());
+        }
+        let mut messages = std::mem::take(&mut self.aside);
+        self.aside_due_ns = (of.next)(&mut messages, all);
+        if !messages.is_empty() {
+            let name = Arc::clone(&of.subject);
+            let subject = self.subject(&name);
+            for payload in messages.drain(..) {
+                let bytes = payload.len() as u64;
+                match self.hand_over(session, subject.clone(), payload).await? {
+                    Handed::Sent => {
+                        self.shared.link.count(Count::AsideSent, 1);
+                        self.shared.link.count(Count::SentBytes, bytes);
+                    }
+                    Handed::Oversize | Handed::Forbidden => {
+                        self.shared.link.count(Count::AsideDropped, 1);
+                    }
+                }
+            }
+        }
+        self.aside = messages;
         Ok(())
     }
 
@@ -316,10 +351,17 @@ impl Sending {
             match said(&text) {
                 Said::PublishForbidden(subject) => {
                     self.shared.link.count(Count::ForbiddenReported, 1);
-                    self.refusals.publish_forbidden(subject, now_ns);
-                    self.refuse(format!(
+                    let is_aside =
+                        self.hooks.aside.as_ref().is_some_and(|of| *of.subject == *subject);
+                    self.refusals.publish_forbidden(&subject, now_ns);
+                    let sentence = format!(
                         "{server} forbids publishing to {subject:?}: give this user the permission"
-                    ));
+                    );
+                    if is_aside {
+                        self.shared.link.warn(sentence);
+                    } else {
+                        self.refuse(sentence);
+                    }
                 }
                 Said::SubscribeForbidden(subject) => {
                     self.refusals.subscribe_forbidden();
@@ -360,6 +402,7 @@ impl Sending {
             while !self.queued.is_empty() {
                 self.send_queued(session, generation).await?;
             }
+            self.send_aside(session, true).await?;
             tokio::select! {
                 flushed = session.client.flush() => flushed.map_err(|_| End::Lost),
                 () = session.lost() => Err(End::Lost),
@@ -387,7 +430,8 @@ impl Sending {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let due_ns = self.waiting.iter().map(|request| request.due_ns).min()?;
+        let answers = self.waiting.iter().map(|request| request.due_ns);
+        let due_ns = answers.chain(self.aside_due_ns).min()?;
         let wait_ns = due_ns.saturating_sub(clock::monotonic_ns());
         Some(Instant::now() + Duration::from_nanos(wait_ns))
     }

@@ -82,7 +82,7 @@ impl Publishing {
             };
             subjects.iter().map(message).collect()
         });
-        let hooks = PublisherHooks { full_state, answers };
+        let hooks = PublisherHooks { full_state, answers, aside: None };
         let publisher = NatsPublisher::start(settings, hooks, None).expect("a publisher");
         Self { publisher, asked }
     }

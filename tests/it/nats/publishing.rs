@@ -187,7 +187,7 @@ fn a_hook_that_panics_ends_the_link_and_nothing_else() {
     let server = NatsServer::open();
     let full_state: Box<dyn FnMut(FullStateReason, u32) -> Vec<Outgoing> + Send> =
         Box::new(|_, _| panic!("a hook of this test panics"));
-    let hooks = PublisherHooks { full_state, answers: Vec::new() };
+    let hooks = PublisherHooks { full_state, answers: Vec::new(), aside: None };
     let publisher = NatsPublisher::start(settings(server.url()), hooks, None).unwrap();
     eventually("the end", || {
         matches!(&publisher.snapshot().state, LinkState::Down { sentence, .. }
