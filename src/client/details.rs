@@ -160,7 +160,7 @@ mod tests {
     fn feed_details(core: &mut ViewCore, details: &[Arc<EngineDetails>]) {
         let tables = Tables { details, ..Tables::default() };
         let mut writer = BatchWriter::default();
-        core.feed_news(writer.write(&head(0), &tables)).unwrap();
+        core.feed_news(writer.write(&head(0), &tables)).expect("a batch");
     }
 
     fn feed_step(core: &mut ViewCore, producer: u16, incarnation: u64) {
@@ -175,7 +175,7 @@ mod tests {
         let mut bytes = vec![0; BATCH_HEADER_BYTES + size_of::<StepCore>()];
         bytes[BATCH_HEADER_BYTES..].copy_from_slice(bytemuck::bytes_of(&step));
         write_header(&mut bytes, HotKind::Steps, &head(1 + u64::from(producer)), 1);
-        core.feed(&bytes, 1).unwrap();
+        core.feed(&bytes, 1).expect("a batch");
     }
 
     #[test]

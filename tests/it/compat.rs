@@ -178,3 +178,33 @@ fn an_empty_subject_turns_it_off() {
     stop.raise();
     agent.stop();
 }
+
+#[test]
+fn a_server_that_forbids_it_is_a_warning_and_batches_go_on() {
+    let forbids = format!(
+        "authorization {{ users: [{{ user: u, password: p, permissions: {{ publish: {{ deny: \
+         [\"{SUBJECT}\"] }} }} }}] }}"
+    );
+    let (folder, nats) = (tempfile::tempdir().expect("a folder"), NatsServer::with(&forbids));
+    let url = nats.url().replace("nats://", "nats://u:p@");
+    let settings = [("nats.urls", &*url), ("nats.ping_ms", "30000")];
+    let agent = agent_with(folder.path(), "n", &settings, Vec::new());
+    let (mut writer, stop) = engine(folder.path());
+    let link = || agent.link().expect("NATS");
+    eventually("it is said", || {
+        writer.write(&step(1));
+        link().warning.is_some_and(|warning| warning.contains(SUBJECT))
+    });
+    eventually("messages are held back and counted", || {
+        writer.write(&step(1));
+        link().counts.aside_dropped > 0
+    });
+    let sent = link().counts.sent;
+    eventually("batches go on", || {
+        writer.write(&step(1));
+        link().counts.sent > sent + 3
+    });
+    assert!(link().is_connected() && !link().is_refused());
+    stop.raise();
+    agent.stop();
+}

@@ -93,7 +93,7 @@ fn an_agent_with_its_engines_and_its_server_is_fine() {
     // Whether all that it was asked for works depends on this machine.
     assert!(thing(report, "agent", "readiness")["says"].is_string());
     is(report, "nats", &server.url(), "fine", "nats-server 2.");
-    is(report, "nats", "rights", "fine", "all 6");
+    is(report, "nats", "rights", "fine", "all 7");
     is(report, "nats", "stream EAGLE_EYE_V1_EVENTS", "fine", "JetStream");
     is(report, "folders", "run_dir", "fine", "free");
     is(report, "configuration", "settings", "fine", "right");
@@ -199,6 +199,7 @@ fn what_a_server_forbids_is_told_by_subject() {
         doctor(folder.path(), &[&node[..], &[&url(&server, "some:some1")]].concat());
     assert_eq!(code, 1);
     is(&report, "nats", "publish eagle_eye.v1.health.n_1", "trouble", "forbids");
+    is(&report, "nats", "publish eagle_eye.routing_metrics", "trouble", "forbids");
     is(&report, "nats", "subscribe eagle_eye.v1.snapshot", "trouble", "forbids");
     is(&report, "nats", "publish eagle_eye.v1.snapshot", "limited", "forbids");
     is(&report, "nats", "stream", "limited", "may not ask");
@@ -207,7 +208,7 @@ fn what_a_server_forbids_is_told_by_subject() {
     assert!(!forbidden.iter().any(|what| what.contains("events.n_1")), "{forbidden:?}");
     // One whose own messages do not come back is judged all the same.
     let (report, _) = doctor(folder.path(), &[&node[..], &[&url(&server, "mute:mute1")]].concat());
-    is(&report, "nats", "rights", "fine", "all 6");
+    is(&report, "nats", "rights", "fine", "all 7");
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn asking_for_rights_leaves_nothing_behind() {
     // No subject that is tried is one of the running agent's.
     let tried = ["--node", "tried", "--nats", &nats];
     let (report, _) = doctor(agent.folder(), &tried);
-    is(&report, "nats", "rights", "fine", "all 6");
+    is(&report, "nats", "rights", "fine", "all 7");
     is(&report, "nats", "stream EAGLE_EYE_V1_EVENTS", "fine", "JetStream");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let stored = runtime.expect("a runtime").block_on(async {

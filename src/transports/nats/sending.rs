@@ -353,7 +353,7 @@ impl Sending {
                     self.shared.link.count(Count::ForbiddenReported, 1);
                     let is_aside =
                         self.hooks.aside.as_ref().is_some_and(|of| *of.subject == *subject);
-                    self.refusals.publish_forbidden(&subject, now_ns);
+                    self.refusals.publish_forbidden(subject, now_ns);
                     let sentence = format!(
                         "{server} forbids publishing to {subject:?}: give this user the permission"
                     );
