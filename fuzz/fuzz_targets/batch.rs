@@ -4,8 +4,9 @@
 #![no_main]
 
 use eagle_eye::schema::{
-    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, Device, Engine, Event,
-    EventKind, HotKind, NAME_BYTES_MAX, Reading, Severity, StepCore, Tables, Verdict, write_header,
+    ADAPTERS_MAX, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BUCKETS_MAX, BatchHead, BatchView,
+    BatchWriter, Device, Engine, Event, EventKind, HotKind, NAME_BYTES_MAX, REASONS_MAX, Reading,
+    Severity, StepCore, Tables, Verdict, write_header,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -45,6 +46,13 @@ fn read_all(bytes: &[u8]) {
     for verdict in view.verdicts() {
         assert_names(&[&verdict.rule, &verdict.subject]);
         assert!(verdict.text.len() <= VERDICT_TEXT_MAX);
+    }
+    for details in view.details() {
+        let sketches = &details.sketches;
+        assert!(sketches.iter().all(|of| of.buckets.len() <= usize::from(BUCKETS_MAX)));
+        assert!(details.adapters.len() <= ADAPTERS_MAX && details.finished.len() <= REASONS_MAX);
+        assert!(details.transfer.is_none_or(|of| of.seconds.is_finite()));
+        assert!(details.bytes_max() <= BATCH_BYTES_MAX, "it can be sent on");
     }
 }
 
@@ -105,6 +113,7 @@ fn tables_read_back(bytes: &[u8]) {
         steps: &steps,
         readings: &readings,
         held_ns: head.node,
+        ..Tables::default()
     };
     let mut writer = BatchWriter::default();
     let message = writer.write(&head, &tables);

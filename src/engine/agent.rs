@@ -248,6 +248,7 @@ impl Agent {
             names: self.names.clone(),
             journal: Arc::clone(&self.journal),
             link: self.road.as_ref().map(Road::link),
+            compat: self.road.as_ref().and_then(Road::compat),
         }
     }
 

@@ -16,6 +16,7 @@ use super::compat_json::Writer;
 use crate::config::NatsPlan;
 use crate::newest::{Names, RankKey};
 use crate::pipeline::Batch;
+use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::clock::SECOND_NS;
 use crate::schema::{BATCH_HEADER_BYTES, HotKind, STEP_BYTES, StepCore};
 use crate::transports::nats::Aside;
@@ -47,6 +48,8 @@ pub(super) struct Compat {
     subject: Arc<str>,
     names: Names,
     shelf: Arc<Mutex<Shelf>>,
+    /// Steps that waited when a connection died, where every one is sent.
+    lost: Arc<AtomicU64>,
 }
 
 /// Steps that wait to be sent.
@@ -81,6 +84,7 @@ impl Compat {
             subject: plan.compat_subject.as_str().into(),
             names: names.clone(),
             shelf: Arc::new(Mutex::new(Shelf::new(period_ns))),
+            lost: Arc::default(),
         })
     }
 
@@ -99,10 +103,16 @@ impl Compat {
     /// not heard.
     pub(super) fn restart(&self, newest: impl Iterator<Item = StepCore>, now_ns: u64) {
         let mut shelf = self.shelf();
+        self.lost.fetch_add(shelf.queue.len() as u64, Ordering::Relaxed);
         *shelf = Shelf::new(shelf.period_ns);
         for step in newest {
             shelf.put(1, std::iter::once(step), now_ns);
         }
+    }
+
+    /// Steps that waited when a connection died, where every one is sent.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// The sending end.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::compat::Compat;
 use super::sampling::SamplerGauges;
 use crate::journal;
 use crate::newest::Names;
@@ -24,6 +25,7 @@ pub(super) struct Losses {
     pub(super) names: Names,
     pub(super) journal: Arc<JournalGauges>,
     pub(super) link: Option<Link>,
+    pub(super) compat: Option<Compat>,
 }
 
 /// One count.
@@ -72,7 +74,8 @@ impl Losses {
             tell(Loss { place, reason, count, records: false });
         };
         let aside = self.link.as_ref().map_or(0, |link| link.counts().aside_dropped);
-        other("nats", "compatibility messages forbidden", aside);
+        let waited = self.compat.as_ref().map_or(0, Compat::lost);
+        other("nats", "compatibility messages forbidden or cut off", aside + waited);
         other("events", "channel full", self.events.dropped());
         other("names", "list full", self.names.refused() + self.names.details().refused());
         self.journal.each_loss(|reason, count| other("journal", reason, count));

@@ -105,6 +105,11 @@ impl Road {
         Some(Taker::new("compat", Box::new(offer)))
     }
 
+    /// The stream for routers that read JSON, if there is one.
+    pub(super) fn compat(&self) -> Option<Compat> {
+        self.compat.clone()
+    }
+
     /// Sends names again after they changed.
     pub(super) fn names_changed(&self) -> NamesChanged {
         let outlet = self.publisher.outlet();

@@ -255,12 +255,13 @@ impl EngineDetails {
             accepted_tokens: of.accepted_tokens(),
             accepted: of.accepted().into_iter().flatten().take(POSITIONS_MAX).collect(),
         });
-        details.transfer = wire.transfer().map(|of| Transfer {
+        let transfer = wire.transfer().map(|of| Transfer {
             transfers: of.transfers(),
             bytes: of.bytes(),
             failures: of.failures(),
             seconds: of.seconds(),
         });
+        details.transfer = transfer.filter(|of| of.seconds.is_finite() && of.seconds >= 0.0);
         details
     }
 

@@ -103,7 +103,8 @@ pub struct LinkCounts {
     pub publish_ns: u64,
     /// Messages of the side stream handed to the network; never part of `sent`.
     pub aside_sent: u64,
-    /// Messages of the side stream that the peer forbids or that are too large.
+    /// Messages of the side stream that the peer forbids, that are too large, or
+    /// that were to be sent when the connection died.
     pub aside_dropped: u64,
 }
 

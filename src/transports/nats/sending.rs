@@ -225,17 +225,23 @@ impl Sending {
         if !messages.is_empty() {
             let name = Arc::clone(&of.subject);
             let subject = self.subject(&name);
+            let mut left = messages.len() as u64;
             for payload in messages.drain(..) {
                 let bytes = payload.len() as u64;
-                match self.hand_over(session, subject.clone(), payload).await? {
-                    Handed::Sent => {
+                match self.hand_over(session, subject.clone(), payload).await {
+                    Ok(Handed::Sent) => {
                         self.shared.link.count(Count::AsideSent, 1);
                         self.shared.link.count(Count::SentBytes, bytes);
                     }
-                    Handed::Oversize | Handed::Forbidden => {
+                    Ok(Handed::Oversize | Handed::Forbidden) => {
                         self.shared.link.count(Count::AsideDropped, 1);
                     }
+                    Err(end) => {
+                        self.shared.link.count(Count::AsideDropped, left);
+                        return Err(end);
+                    }
                 }
+                left -= 1;
             }
         }
         self.aside = messages;
