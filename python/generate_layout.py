@@ -177,12 +177,14 @@ def generate():
         f'DOOR_MAGIC = b"{door_magic}"',
     ]
     for place in ("LAYOUT", "HEAD_AT", "HEARTBEAT_AT", "HEARTBEAT_BYTES", "INFO_AT",
-                  "INFO_BYTES_AT", "INFO_BYTES_MAX", "SLOTS_AT", "SLOT_HEADER_BYTES", "SLOTS_MAX"):
+                  "INFO_BYTES_AT", "INFO_BYTES_MAX", "SLOTS_AT", "SLOT_HEADER_BYTES", "SLOTS_MAX",
+                  "DETAILS_HEAD_BYTES", "DETAILS_BYTES", "DETAILS_BYTES_MAX"):
         out.append(f"DOOR_{place} = {int(places[place].replace('_', ''))}")
     out += [
         'DOOR_SLOT_HEADER = struct.Struct("<QII")',
         'DOOR_HEARTBEAT = struct.Struct("<QQQI")',
         'DOOR_INFO = struct.Struct("<III")',
+        'DOOR_DETAILS = struct.Struct("<III4x")',
         f'DOOR_HEADER = struct.Struct("{format_of(rust_fields(door, "DoorHeader"))}")',
         "",
         "# The first message in each direction on the agent's socket.",

@@ -23,10 +23,14 @@ DOOR_INFO_BYTES_MAX = 3840
 DOOR_SLOTS_AT = 4096
 DOOR_SLOT_HEADER_BYTES = 16
 DOOR_SLOTS_MAX = 4096
+DOOR_DETAILS_HEAD_BYTES = 16
+DOOR_DETAILS_BYTES = 65536
+DOOR_DETAILS_BYTES_MAX = 262144
 DOOR_SLOT_HEADER = struct.Struct("<QII")
 DOOR_HEARTBEAT = struct.Struct("<QQQI")
 DOOR_INFO = struct.Struct("<III")
-DOOR_HEADER = struct.Struct("<8sIIIII4xQQ16x")
+DOOR_DETAILS = struct.Struct("<III4x")
+DOOR_HEADER = struct.Struct("<8sIIIIIIQQI12x")
 
 # The first message in each direction on the agent's socket.
 GREETING_MAGIC = b"EEHI"

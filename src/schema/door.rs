@@ -49,14 +49,16 @@ pub struct DoorHeader {
     pub slot_bytes: u32,
     /// How many slots; a power of two up to [`Door::SLOTS_MAX`].
     pub slot_count: u32,
-    /// Zero.
-    pub reserve: u32,
+    /// Where the details begin, behind the slots; 0 where there are none.
+    pub details_at: u32,
     /// Hash of the engine's name.
     pub instance: u64,
     /// Differs after every restart; larger is later on one host.
     pub incarnation: u64,
+    /// Size of the details with their head; 0 where there are none.
+    pub details_bytes: u32,
     /// Zero.
-    pub reserve_end: [u64; 2],
+    pub reserve_end: [u32; 3],
 }
 
 const _: () = assert!(size_of::<DoorHeader>() == 64);
@@ -112,6 +114,14 @@ impl Door {
     /// Most slots; 4,096 steps are 4 s at 1 kHz.
     pub const SLOTS_MAX: u32 = 4096;
 
+    /// Size of the details' head.
+    pub const DETAILS_HEAD_BYTES: usize = 16;
+    /// Size of the details, head included, where a writer has no reason for
+    /// another.
+    pub const DETAILS_BYTES: usize = 65536;
+    /// Largest size of the details.
+    pub const DETAILS_BYTES_MAX: usize = 262_144;
+
     /// The first eight bytes of the bell.
     pub const BELL_MAGIC: [u8; 8] = *b"EEBELL01";
     /// Where the bell says that the agent sleeps.
@@ -148,10 +158,11 @@ impl Door {
             slots_at: Self::SLOTS_AT as u32,
             slot_bytes: self.slot_bytes,
             slot_count: self.slot_count,
-            reserve: 0,
+            details_at: 0,
             instance,
             incarnation,
-            reserve_end: [0; 2],
+            details_bytes: 0,
+            reserve_end: [0; 3],
         }
     }
 
