@@ -16,7 +16,7 @@ from .. import details, layout
 from ..door import Door
 from ..layout import Flag
 from ..link import LOG
-from .place import Place, number
+from .place import Place, attribute, number
 from .rank import Rank
 from .tally import Tally
 
@@ -158,7 +158,7 @@ class Reporter:
         step.max_batched_tokens = number(config, "scheduler_config.max_num_batched_tokens")
         step.kv_blocks = number(config, "cache_config.num_gpu_blocks")
         step.block_size = number(config, "cache_config.block_size", 0xFFFF)
-        if getattr(config, "lora_config", None) is not None and step.lora_running is None and self._idle:
+        if attribute(config, "lora_config") is not None and step.lora_running is None and self._idle:
             step.lora_running = step.lora_waiting = 0
 
     def _run(self) -> None:
