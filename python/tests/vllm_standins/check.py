@@ -59,6 +59,11 @@ def differences(version, folder):
         theirs = set(fields(found, name)) if name in found else set()
         if theirs != set(ours):
             yield f"{name}: only theirs {sorted(theirs - set(ours))}, only ours {sorted(set(ours) - theirs)}"
+    for owner in ("StatLoggerBase", "AggregateStatLoggerBase"):
+        theirs = {part.name for part in found[owner].body if isinstance(part, ast.FunctionDef)} if owner in found else set()
+        more = theirs - {method for one, method in calls(version) if one == owner}
+        if more:
+            yield f"{owner}: only theirs {sorted(more)}"
     for (owner, method), ours in calls(version).items():
         theirs = arguments(found, owner, method)
         if theirs != ours:

@@ -67,7 +67,7 @@ CALLS = (
     ("0.10.0", "StatLoggerBase", "log", "self"),
     ("0.11.1", "StatLoggerBase", "record_sleep_state", "self is_awake level"),
     ("0.11.1", "AggregateStatLoggerBase", "__init__", "self vllm_config engine_indexes"),
-    ("0.33.0", "AggregateStatLoggerBase", "record_admission_rejection", "self reason"),
+    ("0.32.0", "AggregateStatLoggerBase", "record_admission_rejection", "self reason"),
 )
 
 
