@@ -37,7 +37,7 @@ class Rank:
 
     __slots__ = (
         "step", "kept", "handed", "_door", "_alone", "_scheduler_kind", "_iteration_kind",
-        "_has_deferred", "_has_details", "_has_sources", "_lora_at_scheduler", "_lora_at_iteration",
+        "_has_deferred", "_has_details", "_has_sources", "_is_0_10_0", "_lora_at_scheduler", "_lora_at_iteration",
         "_told_at", "_was_busy", "_computed_rate", "_generated_rate", "_prompt_mean", "_lost",
         "_steps", "_prompt", "_generated", "_cached", "_queries", "_hits", "_preempted", "_finished",
     )
@@ -52,7 +52,7 @@ class Rank:
         self._alone = alone
         self._scheduler_kind: Any = None
         self._iteration_kind: Any = None
-        self._has_deferred = self._has_details = self._has_sources = False
+        self._has_deferred = self._has_details = self._has_sources = self._is_0_10_0 = False
         self._lora_at_scheduler = self._lora_at_iteration = False
         self._told_at = _monotonic()
         self._was_busy = False
@@ -93,7 +93,9 @@ class Rank:
             prefix = scheduler.prefix_cache_stats
             if prefix is not None:
                 queries, hits = prefix.queries, prefix.hits
-                if not (0 <= queries < DELTA_MAX and 0 <= hits < DELTA_MAX):
+                if not (
+                    0 <= queries < DELTA_MAX and 0 <= hits < DELTA_MAX and (queries + hits).__class__ is int
+                ):
                     raise ValueError("prefix-cache counts that are none")
             deferred = scheduler.num_skipped_waiting_reqs if self._has_deferred else None
             if self._has_details:
@@ -112,10 +114,13 @@ class Rank:
             preempted = iteration.num_preempted_reqs
             finished = len(iteration.finished_requests)
             first = len(iteration.time_to_first_tokens_iter)
-            decoded = len(iteration.inter_token_latencies_iter)
+            decoded = len(
+                iteration.time_per_output_tokens_iter if self._is_0_10_0 else iteration.inter_token_latencies_iter
+            )
             if not (
                 0 <= generated < DELTA_MAX and 0 <= prompt < DELTA_MAX and 0 <= computed < DELTA_MAX
                 and 0 <= cached < DELTA_MAX and 0 <= preempted < DELTA_MAX
+                and (generated + prompt + computed + cached + preempted).__class__ is int
             ):
                 raise ValueError("token counts that are none")
         elif scheduler is None:
@@ -198,6 +203,7 @@ class Rank:
     def _sight_iteration(self, iteration: Any) -> None:
         self._has_sources = hasattr(iteration, "prompt_token_stats")
         self._lora_at_iteration = hasattr(iteration, "running_lora_adapters")
+        self._is_0_10_0 = hasattr(iteration, "time_per_output_tokens_iter")
         self._iteration_kind = iteration.__class__
 
     def _say_adapters(self, stats: Any) -> None:

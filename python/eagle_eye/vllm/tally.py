@@ -85,7 +85,8 @@ class Tally:
 
     def _fold_iteration(self, iteration: Any) -> None:
         self._add_all(details.TTFT, _read(iteration, "time_to_first_tokens_iter"))
-        self._add_all(details.INTER_TOKEN, _read(iteration, "inter_token_latencies_iter"))
+        self._add_all(details.INTER_TOKEN, _read(iteration, "inter_token_latencies_iter")
+                      or _read(iteration, "time_per_output_tokens_iter"))  # Its name in vLLM 0.10.0.
         finished = _read(iteration, "finished_requests")
         for request in finished if isinstance(finished, (list, tuple)) else ():
             self._fold_finished(request)
