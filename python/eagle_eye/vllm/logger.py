@@ -17,7 +17,7 @@ from .place import Place
 _absent: Optional[BaseException] = None
 _base: Any
 try:
-    from vllm.v1.metrics import loggers as _vllm
+    from vllm.v1.metrics import loggers as _vllm  # type: ignore[import-not-found,unused-ignore]
 
     # One logger for all ranks, which alone is told of sleep and rejections.
     _base = getattr(_vllm, "AggregateStatLoggerBase", None) or _vllm.StatLoggerBase

@@ -20,7 +20,7 @@ from .plain import PlainIteration, PlainScheduler
 KEPT_MAX = 2048  # Steps that wait to be folded: two seconds at 1 kHz.
 SMOOTHING_S = 1.0  # Of the token rates.
 PROMPTS_SMOOTHED = 16  # The mean prompt length is that of about so many requests.
-DELTA_MAX = 1 << 40  # No step counts as much; what does is no count.
+DELTA_BITS = 40  # No step counts as much; what does is no count.
 
 _monotonic = time.monotonic
 
@@ -93,9 +93,7 @@ class Rank:
             prefix = scheduler.prefix_cache_stats
             if prefix is not None:
                 queries, hits = prefix.queries, prefix.hits
-                if not (
-                    0 <= queries < DELTA_MAX and 0 <= hits < DELTA_MAX and (queries + hits).__class__ is int
-                ):
+                if (queries | hits) >> DELTA_BITS:
                     raise ValueError("prefix-cache counts that are none")
             deferred = scheduler.num_skipped_waiting_reqs if self._has_deferred else None
             if self._has_details:
@@ -117,11 +115,8 @@ class Rank:
             decoded = len(
                 iteration.time_per_output_tokens_iter if self._is_0_10_0 else iteration.inter_token_latencies_iter
             )
-            if not (
-                0 <= generated < DELTA_MAX and 0 <= prompt < DELTA_MAX and 0 <= computed < DELTA_MAX
-                and 0 <= cached < DELTA_MAX and 0 <= preempted < DELTA_MAX
-                and (generated + prompt + computed + cached + preempted).__class__ is int
-            ):
+            # One look for all: what is negative or too large leaves a bit, what is no integer raises.
+            if (generated | prompt | computed | cached | preempted) >> DELTA_BITS:
                 raise ValueError("token counts that are none")
         elif scheduler is None:
             return
@@ -171,8 +166,9 @@ class Rank:
         step.decode_tokens_per_second = self._generated_rate
         if self._alone:
             self._estimate(first + decoded - finished if iteration is not None else None)
-        for name in self._lost:
-            setattr(step, name, None)
+        if self._lost:
+            for name in self._lost:
+                setattr(step, name, None)
         self._door.write(step)
         self.kept.append((scheduler, iteration))
         self.handed += 1
@@ -234,12 +230,12 @@ class Rank:
         if waiting == 0:
             step.waiting_tokens = 0
         elif mean is not None and waiting.__class__ is int:
-            step.waiting_tokens = int(waiting * mean)  # type: ignore[operator]
+            step.waiting_tokens = int(waiting * mean)
             step.flags = Flag.TOKENS_ESTIMATED
         if running == 0:
             step.pending_tokens = 0
         elif mean is not None and answering is not None and running.__class__ is int:
-            step.pending_tokens = int(max(0, running - answering) * mean / 2)  # type: ignore[operator]
+            step.pending_tokens = int(max(0, running - answering) * mean / 2)
             step.flags = Flag.TOKENS_ESTIMATED
 
 
