@@ -248,6 +248,8 @@ class NeverHarms(WithPlugin):
                 step = reader.newest()
                 self.assertEqual(reader.head(), before + 2 if not before else before + 1, (place, value))
                 before = reader.head()
+                if step.value("steps") is not None:
+                    self.assertEqual(step.steps, reader.head() - 1, (place, value))
                 if place != "num_running_reqs":
                     self.assertEqual(step.value("running"), 3, (place, value))
                 if place != "kv_cache_usage":
@@ -258,6 +260,7 @@ class NeverHarms(WithPlugin):
                 step = reader.newest()
                 self.assertEqual([n for n in ("running", "generated_tokens", "finished", "prefix_hits")
                                   if step.value(n) is None], [], (place, value))
+                self.assertEqual(step.steps, reader.head() - 1, (place, value))
         self.assertFalse(logger._reporter.off)
         tally, rank = logger._reporter.tallies()[0], logger._reporter._ranks[0]
         until(lambda: tally.folded == rank.handed, "everything to be folded")

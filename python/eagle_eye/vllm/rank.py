@@ -90,6 +90,8 @@ class Rank:
             running = scheduler.num_running_reqs
             waiting = scheduler.num_waiting_reqs
             usage = scheduler.kv_cache_usage
+            if running is not None and waiting is not None and (running | waiting) >> 32:
+                raise ValueError("requests that are no number of them")
             prefix = scheduler.prefix_cache_stats
             if prefix is not None:
                 queries, hits = prefix.queries, prefix.hits
@@ -137,7 +139,7 @@ class Rank:
             else:
                 # From one step's end to the next: the step, if the engine had work throughout.
                 step.last_step_us = int(since * 1e6) if self._was_busy and self._alone else None
-            self._was_busy = running.__class__ is int and running > 0
+            self._was_busy = bool(running)
             if self._lora_at_scheduler:
                 self._say_adapters(scheduler)
         elif not self._alone:
@@ -203,12 +205,15 @@ class Rank:
         self._iteration_kind = iteration.__class__
 
     def _say_adapters(self, stats: Any) -> None:
-        running, waiting = stats.running_lora_adapters, stats.waiting_lora_adapters
-        if running or waiting:
-            self.step.lora_running = len(running)
-            self.step.lora_waiting = len(waiting.keys() - running.keys())
-        elif self.step.lora_running is not None:
-            self.step.lora_running = self.step.lora_waiting = 0
+        step = self.step
+        try:
+            running, waiting = stats.running_lora_adapters, stats.waiting_lora_adapters
+            if running or waiting:
+                step.lora_running, step.lora_waiting = len(running), len(waiting.keys() - running.keys())
+            elif step.lora_running is not None:
+                step.lora_running = step.lora_waiting = 0
+        except Exception:
+            step.lora_running = step.lora_waiting = None
 
     def _learn_prompt(self, prompt: int, first: int) -> None:
         """The mean prompt length of late, from requests at their first token."""
@@ -229,12 +234,12 @@ class Rank:
         step.waiting_tokens = step.pending_tokens = None
         if waiting == 0:
             step.waiting_tokens = 0
-        elif mean is not None and waiting.__class__ is int:
+        elif mean is not None and waiting is not None:
             step.waiting_tokens = int(waiting * mean)
             step.flags = Flag.TOKENS_ESTIMATED
         if running == 0:
             step.pending_tokens = 0
-        elif mean is not None and answering is not None and running.__class__ is int:
+        elif mean is not None and answering is not None and running is not None:
             step.pending_tokens = int(max(0, running - answering) * mean / 2)
             step.flags = Flag.TOKENS_ESTIMATED
 
