@@ -347,7 +347,7 @@ class NeverHarms(WithPlugin):
             logger.record(None, self.standin.iteration(decoded=[0.01]))
         tally = reporter.tallies()[0]
         self.assertEqual((len(reporter._ranks[0].kept), tally.dropped), (2048, 952))
-        tally.fold(5000)
+        self.assertFalse(tally.fold(60.0))
         self.assertEqual((tally.folded, tally.dropped), (2048, 952))
 
     def test_several_threads_at_once_harm_nobody(self):

@@ -22,7 +22,7 @@ from .tally import Tally
 
 FAULTS_MAX = 16  # So many faulty calls in a row and nothing is recorded any more.
 FOLD_PERIOD_S = 0.1
-FOLD_STEPS = 8  # Folded in one go, some 100 µs; then the engine's turn.
+FOLD_SLICE_S = 0.0001  # Folded in one go; then the engine's turn.
 FOLD_PAUSE_S = 0.001
 DETAILS_PERIOD_S = 1.0
 DETAILS_BYTES_PER_RANK = 16384
@@ -188,7 +188,7 @@ class Reporter:
 
     def _fold(self) -> None:
         for tally in self._tallies.values():
-            while tally.fold(FOLD_STEPS) == FOLD_STEPS and not self._stop.is_set():
+            while tally.fold(FOLD_SLICE_S) and not self._stop.is_set():
                 time.sleep(FOLD_PAUSE_S)
 
     def _tell_details(self) -> None:

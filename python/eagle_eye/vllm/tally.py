@@ -7,12 +7,15 @@ is passed over and counted.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, Dict, Iterator, List, Tuple
 
 from .. import details
 from ..details import Sketch
 from .rank import Rank
+
+_perf_counter = time.perf_counter
 
 REASONS_MAX = 32
 ADAPTERS_MAX = 256
@@ -48,20 +51,22 @@ class Tally:
         """Steps that fell out of the queue before they could be folded."""
         return max(0, self._rank.handed - self.folded - len(self._rank.kept))
 
-    def fold(self, steps_max: int) -> int:
-        """Takes up to so many kept steps; how many there were."""
-        kept = self._rank.kept
-        for done in range(steps_max):
+    def fold(self, slice_s: float) -> bool:
+        """Folds kept steps for about this long; whether some are left."""
+        kept, end = self._rank.kept, _perf_counter() + slice_s
+        while kept:
             try:
                 scheduler, iteration = kept.popleft()
             except IndexError:
-                return done
+                return False
             self.folded += 1
             if iteration is not None:
                 self._fold_iteration(iteration)
             if scheduler is not None:
                 self._fold_scheduler(scheduler)
-        return steps_max
+            if _perf_counter() >= end:
+                return bool(kept)
+        return False
 
     def entries(self) -> Iterator[bytes]:
         """Everything as entries, what matters most first."""
@@ -112,10 +117,7 @@ class Tally:
         except Exception:
             self.unfit += 1
             return
-        sketch = self.sketches.setdefault(kind, Sketch())
-        for value, times in distinct.items():
-            if not sketch.add(value, times):
-                self.unfit += times
+        self.unfit += self.sketches.setdefault(kind, Sketch()).add_all(distinct)
 
     def _fold_finished(self, request: Any) -> None:
         reason = _reason(_read(request, "finish_reason"))
