@@ -79,12 +79,13 @@ class Sketch:
         return refused
 
     def quantile_us(self, share: float) -> float:
-        """The upper end of the bucket in which this share of the values ends; 0 without any."""
+        """The value below which this share lies, 2.2 % off at most; 0 without any."""
         left = share * self.count
         for bucket in sorted(self.counts):
             left -= self.counts[bucket]
             if left <= 0:
-                return min(float(2 ** (bucket / BUCKETS_PER_DOUBLING)), self.max_us)
+                middle = float(2 ** ((bucket - 0.5) / BUCKETS_PER_DOUBLING)) if bucket else 1.0
+                return min(middle, self.max_us)
         return self.max_us
 
     def value(self, kind: int) -> bytes:

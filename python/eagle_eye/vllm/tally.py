@@ -17,8 +17,10 @@ from .rank import Rank
 
 _perf_counter = time.perf_counter
 
-REASONS_MAX = 32
-ADAPTERS_MAX = 256
+# What an agent takes of one rank.
+REASONS_MAX = 16
+ADAPTERS_MAX = 64
+ADAPTERS_LOOKED_AT = 1024
 _FINISH_REASONS = ("stop", "length", "abort", "error", "repetition")
 # Where a finished request's times stand; TTFT and inter-token times come in lists of their own.
 _TIMES = (
@@ -85,7 +87,8 @@ class Tally:
                 self.transfers, self.transferred_bytes, self.transfer_failures, self.transfer_seconds
             )
             yield details.entry(details.TAG_TRANSFER, rank, value)
-        for name, (running, waiting) in sorted(self.adapters.items()):
+        busiest = sorted(self.adapters.items(), key=lambda one: (-sum(one[1]), one[0]))
+        for name, (running, waiting) in busiest[:ADAPTERS_MAX]:
             yield details.entry(details.TAG_ADAPTER, rank, details.adapter_value(name, running, waiting))
 
     def _fold_iteration(self, iteration: Any) -> None:
@@ -134,7 +137,7 @@ class Tally:
         self.adapters = {}
         for place, adapters in enumerate((running, waiting)):
             for name, count in _counts(adapters):
-                if name in self.adapters or len(self.adapters) < ADAPTERS_MAX:
+                if name in self.adapters or len(self.adapters) < ADAPTERS_LOOKED_AT:
                     self.adapters.setdefault(name, [0, 0])[place] = count
 
     def _fold_drafts(self, drafted: Any) -> None:
