@@ -184,7 +184,7 @@ def generate():
         'DOOR_SLOT_HEADER = struct.Struct("<QII")',
         'DOOR_HEARTBEAT = struct.Struct("<QQQI")',
         'DOOR_INFO = struct.Struct("<III")',
-        'DOOR_DETAILS = struct.Struct("<IIII")',
+        'DOOR_DETAILS = struct.Struct("<III4x")',
         f'DOOR_HEADER = struct.Struct("{format_of(rust_fields(door, "DoorHeader"))}")',
         "",
         "# The first message in each direction on the agent's socket.",

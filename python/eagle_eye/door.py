@@ -59,6 +59,7 @@ class Door:
         ttl_ms: int = TTL_MS_DEFAULT,
         clock_error_ns: int = CLOCK_ERROR_NS_DEFAULT,
         slots: int = SLOTS_DEFAULT,
+        details_bytes: int = 0,
         socket_path: Union[str, List[str], None] = None,
     ) -> None:
         """Opens a door and begins to look for an agent.
@@ -109,7 +110,9 @@ class Door:
         self._memory: Optional[DoorMemory] = None
         self._pulse = threading.Thread(target=self._beat_on, name="eagle-eye-pulse", daemon=True)
         try:
-            self._memory = DoorMemory(slots, self._identity[0], self.incarnation, engine.info())
+            self._memory = DoorMemory(
+                slots, self._identity[0], self.incarnation, engine.info(), details_bytes
+            )
             self._map, self._head = self._memory.map, self._memory.head
             self.beat()
             paths = [socket_path] if isinstance(socket_path, str) else socket_path or socket_paths()
@@ -178,6 +181,20 @@ class Door:
         self.engine = engine
         if self._memory is not None:
             self._memory.write_info(engine.info())
+
+    @property
+    def details_bytes_max(self) -> int:
+        """So many bytes `write_details` takes; 0 where there is no room."""
+        return self._memory.details_bytes_max if self._memory is not None else 0
+
+    def write_details(self, details: bytes) -> None:
+        """Replaces what stands beside the steps at a low rate, entries of
+        `eagle_eye.details`. Not for the engine's own thread.
+
+        Raises ValueError where they do not fit.
+        """
+        if self._memory is not None and self.open:
+            self._memory.write_details(details)
 
     def beat(self, flags: int = 0) -> None:
         """Writes a heartbeat. The door's own thread does so twice in a ttl."""

@@ -29,7 +29,7 @@ DOOR_DETAILS_BYTES_MAX = 262144
 DOOR_SLOT_HEADER = struct.Struct("<QII")
 DOOR_HEARTBEAT = struct.Struct("<QQQI")
 DOOR_INFO = struct.Struct("<III")
-DOOR_DETAILS = struct.Struct("<IIII")
+DOOR_DETAILS = struct.Struct("<III4x")
 DOOR_HEADER = struct.Struct("<8sIIIIIIQQI12x")
 
 # The first message in each direction on the agent's socket.

@@ -18,20 +18,37 @@ _MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_NOEXEC_SEAL = 1, 2, 8
 
 
 class DoorMemory:
-    """A `memfd` of fixed size with a door's header, names and empty slots."""
+    """A `memfd` of fixed size with a door's header, names, empty slots and,
+    where `details_bytes` says so, room for details behind them."""
 
-    def __init__(self, slot_count: int, instance: int, incarnation: int, info: bytes) -> None:
+    def __init__(
+        self, slot_count: int, instance: int, incarnation: int, info: bytes, details_bytes: int = 0
+    ) -> None:
         if not 0 < slot_count <= layout.DOOR_SLOTS_MAX or slot_count & (slot_count - 1):
             raise ValueError(f"slots must be a power of two up to {layout.DOOR_SLOTS_MAX}")
-        self.bytes = layout.DOOR_SLOTS_AT + slot_count * layout.DOOR_SLOT_BYTES
+        if details_bytes and (
+            not layout.DOOR_DETAILS_HEAD_BYTES < details_bytes <= layout.DOOR_DETAILS_BYTES_MAX
+            or details_bytes % 8
+        ):
+            raise ValueError(
+                f"details_bytes must be 0 or a multiple of 8 up to {layout.DOOR_DETAILS_BYTES_MAX}"
+            )
+        slots_end = layout.DOOR_SLOTS_AT + slot_count * layout.DOOR_SLOT_BYTES
+        self.details_at = slots_end if details_bytes else 0  # A slot's size keeps it aligned to 8.
+        self.details_bytes_max = max(0, details_bytes - layout.DOOR_DETAILS_HEAD_BYTES)
+        """So many bytes of details fit."""
+        self.bytes = slots_end + details_bytes
         self.fd = _sealed_memfd(self.bytes)
         # Shared: what a fork inherits is the same memory, so a child must not write.
         self.map = mmap.mmap(self.fd, self.bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         view = memoryview(self.map)
         self.head = view[layout.DOOR_HEAD_AT : layout.DOOR_HEAD_AT + 8].cast("Q")
         self._info_version = view[layout.DOOR_INFO_AT : layout.DOOR_INFO_AT + 4].cast("I")
+        at = self.details_at
+        self._details_version = view[at : at + 4].cast("I") if at else None
         self._heartbeats = 0
-        # Between the heartbeat's thread and close; the engine never takes it.
+        # Between the threads that write names, details and heartbeats; the
+        # thread that writes steps never takes it.
         self._lock = threading.Lock()
         self.write_info(info)
         self.map[: layout.DOOR_HEADER.size] = layout.DOOR_HEADER.pack(
@@ -41,10 +58,10 @@ class DoorMemory:
             layout.DOOR_SLOTS_AT,
             layout.DOOR_SLOT_BYTES,
             slot_count,
-            0,
+            self.details_at,
             instance,
             incarnation,
-            0,
+            details_bytes,
         )
 
     def write_info(self, info: bytes) -> None:
@@ -60,6 +77,21 @@ class DoorMemory:
                 0, len(info), zlib.crc32(info)
             )[4:]
             self._info_version[0] = (version + 2) & 0xFFFFFFFF
+
+    def write_details(self, details: bytes) -> None:
+        """Replaces the details; a reader sees the version odd while they change."""
+        version_cell = self._details_version
+        if version_cell is None or len(details) > self.details_bytes_max:
+            raise ValueError(f"details take {len(details)} bytes, {self.details_bytes_max} fit")
+        with self._lock:
+            version = version_cell[0]
+            version_cell[0] = (version + 1) & 0xFFFFFFFF
+            at = self.details_at
+            head = layout.DOOR_DETAILS.pack(0, len(details), zlib.crc32(details))[4:]
+            self.map[at + 4 : at + layout.DOOR_DETAILS_HEAD_BYTES] = head
+            at += layout.DOOR_DETAILS_HEAD_BYTES
+            self.map[at : at + len(details)] = details
+            version_cell[0] = (version + 2) & 0xFFFFFFFF
 
     def write_heartbeat(self, monotonic_ns: int, wall_ns: int, flags: int) -> None:
         """Replaces the heartbeat in one copy, guarded by its checksum."""

@@ -110,7 +110,8 @@ class Reader:
         self.map = mmap.mmap(fd, os.fstat(fd).st_size, mmap.MAP_SHARED, mmap.PROT_READ)
         os.close(fd)
         (self.magic, self.layout, self.bytes, self.slots_at, self.slot_bytes, self.slot_count,
-         self.details_at, self.instance, self.incarnation, self.details_bytes) = layout.DOOR_HEADER.unpack_from(self.map)
+         self.details_at, self.instance, self.incarnation,
+         self.details_bytes) = layout.DOOR_HEADER.unpack_from(self.map)
 
     def head(self):
         return struct.unpack_from("<Q", self.map, layout.DOOR_HEAD_AT)[0]
@@ -137,3 +138,11 @@ class Reader:
         info = self.map[layout.DOOR_INFO_BYTES_AT : layout.DOOR_INFO_BYTES_AT + length]
         assert version % 2 == 0 and zlib.crc32(info) == crc
         return info
+
+    def details(self):
+        """The bytes of the details, b"" where none were written."""
+        version, length, crc = layout.DOOR_DETAILS.unpack_from(self.map, self.details_at)
+        at = self.details_at + layout.DOOR_DETAILS_HEAD_BYTES
+        details = self.map[at : at + length]
+        assert version % 2 == 0 and zlib.crc32(details) == crc
+        return details

@@ -56,8 +56,8 @@ class Layout(unittest.TestCase):
     def test_names_header_and_greeting_are_what_rust_writes(self):
         engine = Engine("one", "org/model", "http://127.0.0.1:8000", "vllm 0.32.0", "plugin", 4)
         self.assertEqual(engine.info(), golden.INFO)
-        header = layout.DOOR_HEADER.pack(layout.DOOR_MAGIC, 1, 4096 + 64 * 272, 4096, 272, 64,
-                                         0, name_hash("one"), 0x1122334455667788, 0)
+        header = layout.DOOR_HEADER.pack(layout.DOOR_MAGIC, 1, 4096 + 64 * 272, 4096, 272, 64, 0,
+                                         name_hash("one"), 0x1122334455667788, 0)
         self.assertEqual(header, golden.HEADER)
         self.assertEqual(layout.GREETING.pack(layout.GREETING_MAGIC, 1, 1), golden.GREETING)
 
