@@ -71,6 +71,46 @@ ENGINE_ID_SOURCE = 9
 ENGINE_ID_CONTAINER = 10
 ENGINE_ID_POD = 11
 
+# Field ids of the table Device.
+DEVICE_ID_INDEX = 0
+DEVICE_ID_NAME = 1
+DEVICE_ID_KIND = 2
+DEVICE_ID_VENDOR = 3
+DEVICE_ID_UUID = 4
+DEVICE_ID_CONTAINER = 5
+DEVICE_ID_POD = 6
+
+# Field ids of the table Event.
+EVENT_ID_ID = 0
+EVENT_ID_KIND = 1
+EVENT_ID_SEVERITY = 2
+EVENT_ID_WALL_NS = 3
+EVENT_ID_MONOTONIC_NS = 4
+EVENT_ID_SOURCE = 5
+EVENT_ID_SUBJECT = 6
+EVENT_ID_TEXT = 7
+EVENT_ID_LOG = 8
+EVENT_ID_CODE = 9
+EVENT_ID_LOST = 10
+
+# Field ids of the table LogRecord.
+LOG_RECORD_ID_FACILITY = 0
+LOG_RECORD_ID_LEVEL = 1
+LOG_RECORD_ID_TRUST = 2
+LOG_RECORD_ID_BEFORE_START = 3
+LOG_RECORD_ID_SEQUENCE = 4
+LOG_RECORD_ID_DEVICE = 5
+LOG_RECORD_ID_SUBSYSTEM = 6
+
+# Field ids of the table Verdict.
+VERDICT_ID_ID = 0
+VERDICT_ID_REVISION = 1
+VERDICT_ID_RULE = 2
+VERDICT_ID_SEVERITY = 3
+VERDICT_ID_SUBJECT = 4
+VERDICT_ID_TEXT = 5
+VERDICT_ID_WALL_NS = 6
+
 # Bit of each measured field in `present`.
 FIELD_BITS = {
     "last_step_us": 0,
@@ -126,6 +166,39 @@ class Role(enum.IntEnum):
     PREFILL = 2
     DECODE = 3
     ENCODE = 4
+
+
+class EventKind(enum.IntEnum):
+    """What happened."""
+
+    UNKNOWN = 0
+    ENGINE_APPEARED = 1
+    ENGINE_GONE = 2
+    ENGINE_RESTARTED = 3
+    SAMPLER_STALLED = 4
+    SAMPLER_RECOVERED = 5
+    AGENT_STARTED = 6
+    AGENT_STOPPED = 7
+    RECORD_REJECTED = 8
+    KERNEL_LINE = 9
+    KERNEL_LINES_LOST = 10
+    CONTAINER_STARTED = 11
+    CONTAINER_ENDED = 12
+    CONTAINER_OOM_KILL = 13
+    XID = 14
+    SXID = 15
+    TRACE_EVENTS_LOST = 16
+    SOURCE_HANGS = 17
+    SOURCE_ANSWERS = 18
+
+
+class Severity(enum.IntEnum):
+    """How bad it is."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+    CRITICAL = 3
 
 
 class GreetingKind(enum.IntEnum):
