@@ -112,6 +112,11 @@ class Batch:
         """How many steps the batch holds."""
         return self._steps[1]
 
+    @property
+    def reading_count(self) -> int:
+        """How many readings the batch holds."""
+        return self._readings[1]
+
     def steps(self) -> Iterator[StepCore]:
         """The steps in their order."""
         return map(StepCore._make, layout.STEP.iter_unpack(self.step_bytes()))
