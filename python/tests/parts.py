@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def free_port():
 
 async def until(condition, what):
     """Polls with a generous deadline."""
-    for _ in range(int(WAIT_S / 0.01)):
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
         found = condition()
         if found:
             return found

@@ -13,6 +13,7 @@ from .over_nats import PREFIX_DEFAULT, NatsFeed
 from .view import View
 
 LOOK_S = 0.01
+LEAVE_S = 1.0
 
 
 class Options(NamedTuple):
@@ -63,9 +64,10 @@ class ConnectedView(View):
         trace: Optional[TracebackType],
     ) -> None:
         task, self._task = self._task, None
-        if task is not None:
+        while task is not None and not task.done():
+            # More than once: what it waits for may swallow a cancellation.
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task}, timeout=LEAVE_S)
 
     async def complete(self, wait_s: float = 5.0) -> bool:
         """Waits until the view is complete; whether it is within the time.

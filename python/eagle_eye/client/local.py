@@ -227,13 +227,18 @@ async def _readable(link: LocalLink, limit_s: float) -> bool:
     """Whether something came within the limit."""
     loop = asyncio.get_running_loop()
     arrived, fd = loop.create_future(), link.fileno()
-    loop.add_reader(fd, lambda: arrived.done() or arrived.set_result(None))
+
+    def wake(came: bool) -> None:
+        if not arrived.done():
+            arrived.set_result(came)
+
+    loop.add_reader(fd, wake, True)
+    timer = loop.call_later(limit_s, wake, False)
     try:
-        await asyncio.wait_for(arrived, limit_s)
-        return True
-    except asyncio.TimeoutError:
-        return False
+        # Not `wait_for`: before Python 3.12 it may swallow a cancellation.
+        return bool(await arrived)
     finally:
+        timer.cancel()
         loop.remove_reader(fd)
 
 
