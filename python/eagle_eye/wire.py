@@ -47,7 +47,8 @@ class NamedEngine(NamedTuple):
 class NamedDevice(NamedTuple):
     """A device as a batch names it."""
 
-    index: int
+    device: int
+    """Its index on its node, by which readings refer to it."""
     name: str
     kind: str
     vendor: str
@@ -203,7 +204,7 @@ class _Table:
 
     def ends_with(self, field: int) -> bool:
         """Whether no field beyond this one can be there."""
-        return self._fields + 4 + 2 * (field + 1) >= self._fields_end
+        return bool(self._fields + 4 + 2 * (field + 1) >= self._fields_end)
 
     def vector(self, field: int, stride: int) -> Tuple[int, int]:
         """Where a vector's items begin and how many there are; (0, 0) if absent."""
@@ -270,7 +271,7 @@ def _engine(table: _Table) -> NamedEngine:
 
 def _device(table: _Table) -> NamedDevice:
     return NamedDevice(
-        index=table.number(layout.DEVICE_ID_INDEX, _U32),
+        device=table.number(layout.DEVICE_ID_INDEX, _U32),
         name=_name(table, layout.DEVICE_ID_NAME),
         kind=_name(table, layout.DEVICE_ID_KIND),
         vendor=_name(table, layout.DEVICE_ID_VENDOR),

@@ -129,8 +129,8 @@ class News:
             if self._keep_engine(engine):
                 renamed(engine)
         for device in tidings.devices:
-            if self._fits(self.devices, (node, device.index), DEVICES_MAX):
-                self.devices[node, device.index] = device
+            if self._fits(self.devices, (node, device.device), DEVICES_MAX):
+                self.devices[node, device.device] = device
         for event in tidings.events:
             self._tell_event(ToldEvent(node, event))
         for verdict in tidings.verdicts:
