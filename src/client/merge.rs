@@ -187,4 +187,6 @@ impl Merged {
 }
 
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod tests;
