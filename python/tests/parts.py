@@ -5,6 +5,7 @@ the tests that need it are skipped and say so; `./dev python` provides all.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -97,6 +98,9 @@ class Parts(unittest.IsolatedAsyncioTestCase):
     """A test with parts and a folder that are gone after it."""
 
     def setUp(self):
+        # What goes away on purpose need not be told.
+        logging.getLogger("eagle_eye").setLevel(logging.ERROR)
+        self.addCleanup(logging.getLogger("eagle_eye").setLevel, logging.NOTSET)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name

@@ -27,6 +27,7 @@ ASK_AGAIN_NS = SECOND_NS  # How long to wait for answers before asking again.
 MEASURE_NS = 30 * SECOND_NS  # Until then 100 ppm of drift add 3 ms to the error.
 ASKED_MAX = 64  # Of so many requests the time of sending is remembered.
 LEAVE_S = 0.5
+PENDING = {"pending_msgs_limit": 4096, "pending_bytes_limit": 16 << 20}  # Of one subscription.
 
 CONNECTION: Dict[str, Any] = {
     "max_reconnect_attempts": -1, "reconnect_time_wait": 0.25, "connect_timeout": 1,
@@ -95,9 +96,9 @@ class NatsFeed:
     async def _connect(self) -> None:
         await self._client.connect(**self._options)
         self._inbox = self._client.new_inbox()
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._replied)
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._replied, **PENDING)
         for subject in self._subjects:
-            await self._client.subscribe(subject, cb=self._received)
+            await self._client.subscribe(subject, cb=self._received, **PENDING)
         await self._reconnected()
 
     async def _turn(self) -> None:

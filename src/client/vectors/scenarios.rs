@@ -83,10 +83,9 @@ fn step(json: &Value) -> StepCore {
 /// The bytes of a message as a scenario writes it.
 fn message(act: &Value) -> Vec<u8> {
     if let Some(raw) = act.get("raw") {
-        let raw = raw.as_str().expect("hex").as_bytes();
-        let pair =
-            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        return raw.chunks(2).map(pair).collect();
+        let raw = raw.as_str().expect("hex");
+        let byte = |at: usize| u8::from_str_radix(&raw[at..at + 2], 16).expect("hex");
+        return (0..raw.len()).step_by(2).map(byte).collect();
     }
     let head = BatchHead {
         node: number(act, "node", 3),
