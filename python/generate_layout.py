@@ -148,7 +148,10 @@ def generate():
     ]
     flags = re.findall(r"(\w+) = (\d+),", block(step_rs, "pub enum Flag "))
     kinds = re.findall(r"(\w+) = (\d+),", block(door, "pub enum GreetingKind "))
-    roles = re.findall(r"(\w+) = (\d+)", block(fbs, "enum Role"))
+    enums = {
+        name: re.findall(r"(\w+) = (\d+)", re.sub(r"//.*", "", block(fbs, f"enum {name}")))
+        for name in ("Role", "EventKind", "Severity")
+    }
     places = dict(re.findall(r"pub const (\w+): (?:usize|u32) = ([\d_]+);", door))
     door_magic = re.search(r'MAGIC: \[u8; 8\] = \*b"(\w+)"', door)[1]
     greeting_magic = re.search(r'MAGIC: \[u8; 4\] = \*b"(\w+)"', door)[1]
@@ -205,7 +208,11 @@ def generate():
         f'BATCH_HEAD = struct.Struct("{format_of(structs["BatchHead"])}")',
         f'READING = struct.Struct("{format_of(structs["Reading"])}")',
     ]
-    for table in ("Batch", "Engine", "EngineDetails", "Sketch", "Finished", "Adapter", "Speculation", "Transfer"):
+    tables = (
+        "Batch", "Engine", "Device", "Event", "LogRecord", "Verdict",
+        "EngineDetails", "Sketch", "Finished", "Adapter", "Speculation", "Transfer",
+    )
+    for table in tables:
         out += ["", f"# Field ids of the table {table}."]
         out += [f"{snake(table)}_ID_{field.upper()} = {number}" for field, number in table_ids(fbs, table)]
     out += ["", "# Bit of each measured field in `present`.", "FIELD_BITS = {"]
@@ -215,7 +222,10 @@ def generate():
             '    IntFlag costs as much as writing a step."""', ""]
     out += [f"    {name.upper() if name.islower() else snake(name)} = {1 << int(bit)}" for name, bit in flags]
     out += ["", "", "class Role(enum.IntEnum):", '    """What part of a request an engine serves."""', ""]
-    out += [f"    {name.upper()} = {number}" for name, number in roles]
+    out += [f"    {name.upper()} = {number}" for name, number in enums["Role"]]
+    for name, doc in (("EventKind", "What happened."), ("Severity", "How bad it is.")):
+        out += ["", "", f"class {name}(enum.IntEnum):", f'    """{doc}"""', ""]
+        out += [f"    {member.upper()} = {number}" for member, number in enums[name]]
     out += ["", "", "class GreetingKind(enum.IntEnum):", '    """What a greeting says."""', ""]
     out += [f"    {snake(name)} = {number}" for name, number in kinds]
     out += ["", ""]

@@ -9,13 +9,16 @@ import struct
 from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from . import layout
-from .layout import BatchHead, Reading, StepCore
+from .layout import BatchHead, EventKind, Reading, Severity, StepCore
+from .step import bounded_name
 
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _U64 = struct.Struct("<Q")
-ENGINES_MAX = 2048  # Engines in one batch that we accept, as every reader does.
+_U8 = struct.Struct("<B")
+TABLES_MAX = 2048  # Engines, devices, events or verdicts in one batch that we accept.
+TEXT_BYTES_MAX = 4096  # Of an event's or verdict's sentence; what is longer is cut.
 
 Bytes = Union[bytes, bytearray, memoryview]
 
@@ -37,6 +40,48 @@ class NamedEngine(NamedTuple):
     ranks: int
     process: int
     source: str
+    container: str
+    pod: str
+
+
+class NamedDevice(NamedTuple):
+    """A device as a batch names it."""
+
+    device: int
+    """Its index on its node, by which readings refer to it."""
+    name: str
+    kind: str
+    vendor: str
+    uuid: str
+    container: str
+    pod: str
+
+
+class Event(NamedTuple):
+    """A discrete fact. A kind that this version does not know is `UNKNOWN`."""
+
+    id: int
+    kind: EventKind
+    severity: Severity
+    wall_ns: int
+    monotonic_ns: int
+    source: str
+    subject: str
+    text: str
+    code: int
+    lost: int
+
+
+class Verdict(NamedTuple):
+    """What a rule concluded."""
+
+    id: int
+    revision: int
+    rule: str
+    severity: Severity
+    subject: str
+    text: str
+    wall_ns: int
 
 
 class Batch:
@@ -68,6 +113,11 @@ class Batch:
         """How many steps the batch holds."""
         return self._steps[1]
 
+    @property
+    def reading_count(self) -> int:
+        """How many readings the batch holds."""
+        return self._readings[1]
+
     def steps(self) -> Iterator[StepCore]:
         """The steps in their order."""
         return map(StepCore._make, layout.STEP.iter_unpack(self.step_bytes()))
@@ -87,13 +137,37 @@ class Batch:
         """The node's true name, where the batch carries it."""
         return self._table.text(layout.BATCH_ID_NODE_NAME)
 
+    def held_ns(self) -> int:
+        """In an answer: how long its request was held before it was published, ns."""
+        return self._table.number(layout.BATCH_ID_HELD_NS, _U64)
+
     def engines(self) -> List[NamedEngine]:
         """The engines that the batch names."""
-        at, count = self._table.vector(layout.BATCH_ID_ENGINES, 4)
-        if count > ENGINES_MAX:
-            raise WireError(f"{count} engines are more than a batch may name")
+        return [_engine(table) for table in self._tables(layout.BATCH_ID_ENGINES)]
+
+    def devices(self) -> List[NamedDevice]:
+        """The devices that the batch names."""
+        return [_device(table) for table in self._tables(layout.BATCH_ID_DEVICES)]
+
+    def events(self) -> List[Event]:
+        """The events that the batch carries."""
+        return [_event(table) for table in self._tables(layout.BATCH_ID_EVENTS)]
+
+    def verdicts(self) -> List[Verdict]:
+        """The verdicts that the batch carries."""
+        return [_verdict(table) for table in self._tables(layout.BATCH_ID_VERDICTS)]
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether the batch can only hold structs: nothing else to look for."""
+        return self._table.ends_with(layout.BATCH_ID_READINGS)
+
+    def _tables(self, field: int) -> List[_Table]:
+        at, count = self._table.vector(field, 4)
+        if count > TABLES_MAX:
+            raise WireError(f"{count} tables are more than a batch may carry")
         return [
-            _engine(_Table(self._bytes, place + _unsigned(self._bytes, place)))
+            _Table(self._bytes, place + _unsigned(self._bytes, place))
             for place in range(at, at + 4 * count, 4)
         ]
 
@@ -127,6 +201,10 @@ class _Table:
         if offset < 4 or self._at + offset >= self._end:
             raise WireError("a field lies outside of its table")
         return self._at + int(offset)
+
+    def ends_with(self, field: int) -> bool:
+        """Whether no field beyond this one can be there."""
+        return bool(self._fields + 4 + 2 * (field + 1) >= self._fields_end)
 
     def vector(self, field: int, stride: int) -> Tuple[int, int]:
         """Where a vector's items begin and how many there are; (0, 0) if absent."""
@@ -170,22 +248,73 @@ def iter_steps(data: Bytes) -> Iterator[StepCore]:
     return Batch(data).steps()
 
 
-def _engine(table: _Table) -> NamedEngine:
-    def text(field: int) -> str:
-        return (table.text(field) or "")[: layout.NAME_BYTES_MAX]
+def _name(table: _Table, field: int) -> str:
+    return bounded_name(table.text(field) or "")
 
+
+def _engine(table: _Table) -> NamedEngine:
     return NamedEngine(
         instance=table.number(layout.ENGINE_ID_INSTANCE, _U64),
         incarnation=table.number(layout.ENGINE_ID_INCARNATION, _U64),
         model_hash=table.number(layout.ENGINE_ID_MODEL_HASH, _U64),
-        name=text(layout.ENGINE_ID_NAME),
-        model=text(layout.ENGINE_ID_MODEL),
-        endpoint=text(layout.ENGINE_ID_ENDPOINT),
-        engine=text(layout.ENGINE_ID_ENGINE),
+        name=_name(table, layout.ENGINE_ID_NAME),
+        model=_name(table, layout.ENGINE_ID_MODEL),
+        endpoint=_name(table, layout.ENGINE_ID_ENDPOINT),
+        engine=_name(table, layout.ENGINE_ID_ENGINE),
         ranks=table.number(layout.ENGINE_ID_RANKS, _U16),
         process=table.number(layout.ENGINE_ID_PROCESS, _U32),
-        source=text(layout.ENGINE_ID_SOURCE),
+        source=_name(table, layout.ENGINE_ID_SOURCE),
+        container=_name(table, layout.ENGINE_ID_CONTAINER),
+        pod=_name(table, layout.ENGINE_ID_POD),
     )
+
+
+def _device(table: _Table) -> NamedDevice:
+    return NamedDevice(
+        device=table.number(layout.DEVICE_ID_INDEX, _U32),
+        name=_name(table, layout.DEVICE_ID_NAME),
+        kind=_name(table, layout.DEVICE_ID_KIND),
+        vendor=_name(table, layout.DEVICE_ID_VENDOR),
+        uuid=_name(table, layout.DEVICE_ID_UUID),
+        container=_name(table, layout.DEVICE_ID_CONTAINER),
+        pod=_name(table, layout.DEVICE_ID_POD),
+    )
+
+
+def _event(table: _Table) -> Event:
+    kind = table.number(layout.EVENT_ID_KIND, _U16)
+    return Event(
+        id=table.number(layout.EVENT_ID_ID, _U64),
+        kind=EventKind(kind) if kind in _KINDS else EventKind.UNKNOWN,
+        severity=_severity(table.number(layout.EVENT_ID_SEVERITY, _U8)),
+        wall_ns=table.number(layout.EVENT_ID_WALL_NS, _U64),
+        monotonic_ns=table.number(layout.EVENT_ID_MONOTONIC_NS, _U64),
+        source=_name(table, layout.EVENT_ID_SOURCE),
+        subject=_name(table, layout.EVENT_ID_SUBJECT),
+        text=(table.text(layout.EVENT_ID_TEXT) or "")[:TEXT_BYTES_MAX],
+        code=table.number(layout.EVENT_ID_CODE, _U64),
+        lost=table.number(layout.EVENT_ID_LOST, _U64),
+    )
+
+
+def _verdict(table: _Table) -> Verdict:
+    return Verdict(
+        id=table.number(layout.VERDICT_ID_ID, _U64),
+        revision=table.number(layout.VERDICT_ID_REVISION, _U32),
+        rule=_name(table, layout.VERDICT_ID_RULE),
+        severity=_severity(table.number(layout.VERDICT_ID_SEVERITY, _U8)),
+        subject=_name(table, layout.VERDICT_ID_SUBJECT),
+        text=(table.text(layout.VERDICT_ID_TEXT) or "")[:TEXT_BYTES_MAX],
+        wall_ns=table.number(layout.VERDICT_ID_WALL_NS, _U64),
+    )
+
+
+_KINDS = frozenset(int(kind) for kind in EventKind)
+
+
+def _severity(number: int) -> Severity:
+    """What is newer than this version is taken as critical."""
+    return Severity(min(number, Severity.CRITICAL))
 
 
 def _check(view: memoryview, at: int, length: int) -> None:

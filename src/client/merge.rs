@@ -12,9 +12,16 @@
 //! - *What each front end knows of its own requests:* rates are summed, so are
 //!   waiting and pending tokens where they are estimates; the oldest wait is
 //!   the longest.
-//! - *Counters:* summed. The picture's incarnation is the latest, so that a
-//!   reader who takes differences begins anew when one front end restarts.
-//! - *Time:* the newest sign of life and the newest step of any of them.
+//! - *A front end that is silent* while another is not says nothing of now: its
+//!   gauges and rates do not count, its counters do.
+//! - *Counters:* summed. What a lost front end had counted leaves the sum with
+//!   it. The picture's incarnation is the latest. So a reader who takes
+//!   differences begins anew when `incarnation` or `producers` is another or
+//!   when a sum falls; while none is lost, none does.
+//! - *Time:* the newest sign of life of any of them; the step's age is that of
+//!   the record whose running requests are in the picture, so that a front end
+//!   that only counts does not make another's gauges look new. The error is the
+//!   largest.
 
 use bytemuck::Zeroable;
 
@@ -39,18 +46,24 @@ pub fn merge(records: &mut [NewestStep], now_ns: u64, patience: &Patience) -> Ra
         return state;
     }
     let (newest, latest) = (records[0], latest_incarnation(records));
-    let counts = |record: &&NewestStep| is_counted(record, &newest, latest, now_ns, patience);
-    if records.iter().filter(counts).count() == 0 {
+    let standing = |record: &NewestStep| standing(record, &newest, latest, now_ns, patience);
+    let lives = records.iter().any(|record| standing(record) == Some(true));
+    let mut merged = Merged::new();
+    // Where all are silent, the newest of them say what was last known.
+    for record in records.iter().filter(|record| standing(record) == Some(lives)) {
+        merged.add(record);
+    }
+    if merged.producers == 0 {
         return state;
     }
-    let mut merged = Merged::new();
-    for record in records.iter().filter(counts) {
-        merged.add(record);
+    for record in records.iter().filter(|record| lives && standing(record) == Some(false)) {
+        merged.add_counters(record);
     }
     merged.step.incarnation = latest;
     state.step = merged.step;
     state.lost = merged.lost;
     state.producers = merged.producers;
+    state.error_ns = merged.error_ns;
     state.sampled_ns = merged.sampled_ns;
     state.alive_ns = merged.alive_ns;
     state.activity = Activity::of(&merged.step);
@@ -67,19 +80,22 @@ fn latest_incarnation(records: &[NewestStep]) -> u64 {
     records.iter().map(|record| record.step.incarnation).max().unwrap_or(0)
 }
 
-fn is_counted(
+/// Whether a record that counts is more than silent; nothing for one that does
+/// not count.
+fn standing(
     record: &NewestStep,
     newest: &NewestStep,
     latest: u64,
     now_ns: u64,
     patience: &Patience,
-) -> bool {
+) -> Option<bool> {
     let silence_ns = now_ns.saturating_sub(record.alive_ns);
     let freshness = freshness_of(&record.step, silence_ns, patience);
-    let left_over = record.step.incarnation < latest && freshness >= Freshness::Silent;
-    record.step.producer < newest.step.producers.max(1)
+    let lives = freshness < Freshness::Silent;
+    let counts = record.step.producer < newest.step.producers.max(1)
         && freshness != Freshness::Gone
-        && !left_over
+        && (lives || record.step.incarnation == latest);
+    counts.then_some(lives)
 }
 
 struct Merged {
@@ -88,6 +104,7 @@ struct Merged {
     producers: u16,
     sampled_ns: u64,
     alive_ns: u64,
+    error_ns: u64,
 }
 
 /// The record is the newest of those that follow.
@@ -116,7 +133,7 @@ macro_rules! sum {
 impl Merged {
     fn new() -> Self {
         let step = StepCore::zeroed();
-        Self { step, lost: 0, producers: 0, sampled_ns: 0, alive_ns: 0 }
+        Self { step, lost: 0, producers: 0, sampled_ns: 0, alive_ns: 0, error_ns: 0 }
     }
 
     /// Adds a record that is older than those before.
@@ -128,9 +145,9 @@ impl Merged {
             self.step = StepCore { present: 0, ..*from };
             self.sampled_ns = sampled_ns(record);
         }
-        self.producers += 1;
-        self.lost = self.lost.saturating_add(record.lost);
-        self.alive_ns = self.alive_ns.max(record.alive_ns);
+        if from.known(Field::Running) && !self.step.known(Field::Running) {
+            self.sampled_ns = sampled_ns(record);
+        }
         let into = &mut self.step;
         first!(
             into, from, LastStep last_step_us, Running running, Waiting waiting,
@@ -138,7 +155,7 @@ impl Merged {
             MaxBatchedTokens max_batched_tokens, KvBlocks kv_blocks, BlockSize block_size,
             LoraRunning lora_running, LoraWaiting lora_waiting, KvUsage kv_usage,
         );
-        let (plus_f32, plus, longest) = (|a: f32, b: f32| a + b, u64::saturating_add, u32::max);
+        let (plus_f32, longest) = (|a: f32, b: f32| a + b, u32::max);
         sum!(into, from, longest, OldestWait oldest_wait_ms);
         sum!(into, from, plus_f32, PrefillRate prefill_tokens_per_second,
             DecodeRate decode_tokens_per_second);
@@ -148,6 +165,18 @@ impl Merged {
         } else {
             first!(into, from, WaitingTokens waiting_tokens, PendingTokens pending_tokens);
         }
+        self.add_counters(record);
+    }
+
+    /// Adds what stays true of a record however old it is.
+    fn add_counters(&mut self, record: &NewestStep) {
+        let from = &record.step;
+        self.producers += 1;
+        self.lost = self.lost.saturating_add(record.lost);
+        self.alive_ns = self.alive_ns.max(record.alive_ns);
+        let error_ns = record.error_ns.saturating_add(u64::from(from.clock_error_ns));
+        self.error_ns = self.error_ns.max(error_ns);
+        let (into, plus) = (&mut self.step, u64::saturating_add);
         sum!(
             into, from, plus, Steps steps, PromptTokens prompt_tokens,
             GeneratedTokens generated_tokens, CachedTokens cached_tokens,
@@ -158,97 +187,6 @@ impl Merged {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::platform::clock::SECOND_NS;
-    use crate::schema::Activity;
-
-    const NOW: u64 = 100 * SECOND_NS;
-
-    fn record(producer: u16, sampled_ns: u64) -> NewestStep {
-        let mut record = NewestStep::zeroed();
-        record.step.producer = producer;
-        record.step.producers = 2;
-        record.step.incarnation = 1;
-        record.alive_ns = sampled_ns;
-        record
-    }
-
-    #[test]
-    fn gauges_come_from_the_newest_that_has_them_and_counters_are_summed() {
-        let mut older = record(0, NOW - 2);
-        older.step.running = 9;
-        older.step.kv_usage = 0.5;
-        older.step.finished = 10;
-        older.step.decode_tokens_per_second = 1.0;
-        older.lost = 1;
-        for field in [Field::Running, Field::KvUsage, Field::Finished, Field::DecodeRate] {
-            older.step.mark(field);
-        }
-        let mut newer = record(1, NOW - 1);
-        newer.step.running = 3;
-        newer.step.finished = 5;
-        newer.step.decode_tokens_per_second = 2.0;
-        newer.lost = 2;
-        for field in [Field::Running, Field::Finished, Field::DecodeRate] {
-            newer.step.mark(field);
-        }
-        for mut records in [[older, newer], [newer, older]] {
-            let state = merge(&mut records, NOW, &Patience::default());
-            assert_eq!(state.value(Field::Running), Some(3.0));
-            assert_eq!(state.value(Field::KvUsage), Some(0.5));
-            assert_eq!(state.value(Field::Finished), Some(15.0));
-            assert_eq!(state.value(Field::DecodeRate), Some(3.0));
-            assert_eq!(state.value(Field::Waiting), None);
-            assert_eq!((state.lost, state.producers, state.age_ns), (3, 2, 1));
-            assert_eq!(state.activity, Activity::Busy);
-        }
-    }
-
-    #[test]
-    fn estimates_of_each_front_end_are_summed_and_measurements_are_not() {
-        for (estimated, expected) in [(true, 30.0), (false, 10.0)] {
-            let mut records = [record(0, NOW - 1), record(1, NOW - 2)];
-            for (record, tokens) in records.iter_mut().zip([10, 20]) {
-                record.step.waiting_tokens = tokens;
-                record.step.mark(Field::WaitingTokens);
-                if estimated {
-                    record.step.raise(Flag::TokensEstimated);
-                }
-            }
-            let state = merge(&mut records, NOW, &Patience::default());
-            assert_eq!(state.value(Field::WaitingTokens), Some(expected));
-        }
-    }
-
-    #[test]
-    fn who_is_gone_left_over_or_beyond_the_number_does_not_count() {
-        let mut gone = record(0, NOW - 31 * SECOND_NS);
-        let mut left_over = record(0, NOW - 4 * SECOND_NS);
-        let mut beyond = record(2, NOW - 1);
-        for record in [&mut gone, &mut left_over, &mut beyond] {
-            record.step.finished = 100;
-            record.step.mark(Field::Finished);
-        }
-        left_over.step.incarnation = 0;
-        let mut newest = record(1, NOW);
-        newest.step.finished = 1;
-        newest.step.mark(Field::Finished);
-        for other in [gone, left_over, beyond] {
-            let state = merge(&mut [newest, other], NOW, &Patience::default());
-            assert_eq!(state.value(Field::Finished), Some(1.0));
-            assert_eq!(state.producers, 1);
-        }
-    }
-
-    #[test]
-    fn a_rank_lives_while_one_of_its_front_ends_does() {
-        let mut goodbye = record(0, NOW);
-        goodbye.step.raise(Flag::Goodbye);
-        let alive = record(1, NOW - 10);
-        let state = merge(&mut [goodbye, alive], NOW, &Patience::default());
-        assert_eq!((state.freshness, state.silence_ns), (Freshness::Fresh, 10));
-        let state = merge(&mut [goodbye, goodbye], NOW, &Patience::default());
-        assert_eq!(state.freshness, Freshness::Gone);
-    }
-}
+mod streams;
+#[cfg(test)]
+mod tests;

@@ -415,6 +415,12 @@ fn below(limit: u64) -> u64 {
     })
 }
 
+/// Makes this thread's choices among equals repeatable.
+#[cfg(test)]
+pub(super) fn seed_chance(state: u64) {
+    CHANCE.set(state);
+}
+
 fn seed() -> u64 {
     let mut bytes = [0; 8];
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK);

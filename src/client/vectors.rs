@@ -3,6 +3,8 @@
 //! `schema/vectors/client.json` holds them. The file is written by this test
 //! under `EAGLE_EYE_BLESS=1`, and compared otherwise.
 
+mod scenarios;
+
 use std::fmt::Write;
 
 use bytemuck::Zeroable;
@@ -172,10 +174,7 @@ fn told(case: &Case) -> String {
             None => core.feed(&message.bytes, message.receipt_ns),
         };
         taken.expect("a good batch");
-        let hex: String = message.bytes.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let hex = hex(&message.bytes);
         let sent = message.sent_ns.map_or("null".to_owned(), |ns| ns.to_string());
         let comma = if at == 0 { "" } else { "," };
         let receipt = message.receipt_ns;
@@ -210,6 +209,13 @@ fn told(case: &Case) -> String {
     }
     let _ = write!(json, "{}\n    ]\n  }}", picks.join(","));
     json
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn rank(state: &RankState) -> String {

@@ -9,6 +9,7 @@ use super::changes::Changes;
 use super::connect::Running;
 use super::core::ViewCore;
 use super::counts::Counts;
+use super::instance::InstanceState;
 use super::news::Told;
 use super::pick::{Ask, NoPick, Pick, Score};
 use super::policy::Policy;
@@ -126,6 +127,15 @@ impl View {
             *state = found;
         }
         found.is_some()
+    }
+
+    /// All ranks of one instance together, as [`super::instance`] says. Looks
+    /// through all; allocates.
+    #[must_use]
+    pub fn instance(&self, instance: u64) -> Option<InstanceState> {
+        let mut ranks = self.ranks();
+        ranks.states.retain(|state| state.id.instance == instance);
+        super::instance::instance(&ranks)
     }
 
     fn previous(&self, mut state: RankState, now_ns: u64) -> RankState {
