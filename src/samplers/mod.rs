@@ -10,6 +10,7 @@
 pub mod cgroup;
 pub mod engine_push;
 pub mod kmsg;
+pub mod ktrace;
 pub mod hardware_sys;
 pub mod engine_scrape;
 mod need;
@@ -38,6 +39,7 @@ pub const ALL: &[&Entry] = &[
     &procfs::ENTRY,
     &cgroup::ENTRY,
     &kmsg::ENTRY,
+    &ktrace::ENTRY,
     &hardware_sys::ENTRY,
     // Last, so that it sees what the others registered.
     &own::ENTRY,

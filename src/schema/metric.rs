@@ -261,6 +261,11 @@ metrics! {
     243 LogLinesMalformed "log_lines_malformed_total" Count Counter "log" "Lines of the kernel log that say nothing, and records that are none (/dev/kmsg, syslog(2) or a file).";
     244 LogLinesLost "log_lines_lost_total" Count Counter "log" "Lines of the kernel log overwritten before they were read, those before the first look included (sequence numbers of /dev/kmsg).";
     245 LogReadsFailed "log_reads_failed_total" Count Counter "log" "Reads of the kernel log that failed (/dev/kmsg, syslog(2) or a file).";
+    250 TraceEventsRead "trace_events_read_total" Count Counter "trace" "Trace events of accelerators that were read and told (trace_pipe_raw of our own instance in tracefs).";
+    251 TraceEventsLost "trace_events_lost_total" Count Counter "trace" "Trace events of accelerators overwritten before they were read, or never written for want of room (per_cpu/cpu*/stats of our own instance in tracefs).";
+    252 TraceEventsMalformed "trace_events_malformed_total" Count Counter "trace" "Pages and records of the trace buffers that are none of the events we watch (trace_pipe_raw of our own instance in tracefs).";
+    253 TraceEventsWatched "trace_events_watched" Count Gauge "trace" "Kinds of trace events that drivers offer and we record: Xid of GPUs, SXid of NVSwitches (events/*/*/id of tracefs).";
+    254 TraceReadsFailed "trace_reads_failed_total" Count Counter "trace" "Reads of the trace buffers or their counts that failed, and looks for events that did (tracefs).";
     255 ScrapeDuration "scrape_duration_seconds" Seconds Gauge "scrape" "How long the last page took from the request to its end (the engine's metrics page).";
     256 ScrapeBytes "scrape_page_bytes" Bytes Gauge "scrape" "Length of the last page (the engine's metrics page).";
     257 ScrapeSamples "scrape_samples" Count Gauge "scrape" "Samples of the last page that stand in a name table (the engine's metrics page).";

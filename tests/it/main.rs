@@ -31,6 +31,8 @@ mod hardware_sys;
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
+#[cfg(feature = "agent")]
+mod ktrace;
 #[cfg(feature = "client")]
 mod nats;
 #[cfg(feature = "agent")]
