@@ -13,18 +13,22 @@ import threading
 import time
 import weakref
 import zlib
-from typing import Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Union
 
 from . import layout
 from .link import LOG, Link, socket_paths
 from .memory import DoorMemory
 from .step import Engine, Step, bounded_name, name_hash
 
+if TYPE_CHECKING:
+    from .direct import Settings, Speaker
+
 SLOTS_DEFAULT = 1024  # A second at 1 kHz in 278,528 bytes; older steps count as a gap.
 TTL_MS_DEFAULT = 1000
 CLOCK_ERROR_NS_DEFAULT = 1000
 FAULTS_MAX = 16  # So many faulty writes in a row and the door writes no more.
 CLOSE_WAIT_S = 0.2
+SPEAKER_WAIT_S = 0.5  # For a goodbye over NATS.
 
 # Looked up once: a global is cheaper than an attribute of a module.
 _monotonic_ns = time.monotonic_ns
@@ -61,8 +65,10 @@ class Door:
         slots: int = SLOTS_DEFAULT,
         details_bytes: int = 0,
         socket_path: Union[str, List[str], None] = None,
+        nats: Optional[Settings] = None,
     ) -> None:
-        """Opens a door and begins to look for an agent.
+        """Opens a door and begins to look for an agent; where `nats` or
+        EAGLE_EYE_NATS names servers, for those too.
 
         Raises only ValueError, for numbers that cannot be.
         """
@@ -108,6 +114,9 @@ class Door:
         self._beaten_at_sequence = 0
         self._link: Optional[Link] = None
         self._memory: Optional[DoorMemory] = None
+        self._details = b""
+        self.speaker: Optional[Speaker] = None
+        """What publishes to NATS while no agent has this door, if anything does."""
         self._pulse = threading.Thread(target=self._beat_on, name="eagle-eye-pulse", daemon=True)
         try:
             self._memory = DoorMemory(
@@ -121,6 +130,8 @@ class Door:
             _DOORS.add(self)
             self._link.start()
             self._pulse.start()
+            if nats is not None or os.environ.get("EAGLE_EYE_NATS"):
+                self._speak(nats)
         except (OSError, RuntimeError) as error:
             LOG.warning("eagle-eye: this engine's steps are not seen: %s", error)
 
@@ -195,6 +206,7 @@ class Door:
         """
         if self._memory is not None and self.open:
             self._memory.write_details(details)
+            self._details = details
 
     def beat(self, flags: int = 0) -> None:
         """Writes a heartbeat. The door's own thread does so twice in a ttl."""
@@ -225,6 +237,8 @@ class Door:
         if self._pulse.ident is not None:
             self._pulse.join(CLOSE_WAIT_S)
         self.beat(layout.Flag.GOODBYE)
+        if self.speaker is not None:
+            self.speaker.stop(SPEAKER_WAIT_S)
         link = self._link
         bell = link.bell if link is not None else None
         if bell is not None and bell.sleeping[0]:
@@ -237,6 +251,16 @@ class Door:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _speak(self, settings: Optional[Settings]) -> None:
+        """Begins to look for NATS; without it, the log says why."""
+        try:
+            # Here, since asyncio takes a while to import and few need it.
+            from .direct import begin
+
+            self.speaker = begin(self, settings)
+        except Exception as error:
+            LOG.warning("eagle-eye: this engine says nothing to NATS: %r", error)
 
     def _store(self, step: Step, flags: int) -> None:
         sequence = self._sequence + 1
@@ -292,6 +316,8 @@ class Door:
         self._closed = True
         if self._link is not None:
             self._link.forget()
+        if self.speaker is not None:
+            self.speaker.forget()
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close_fd()

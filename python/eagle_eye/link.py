@@ -52,6 +52,8 @@ class Link:
         """The agent's bell while we are welcome, read by the writer."""
         self.welcomes = 0
         """How often an agent welcomed us."""
+        self.is_welcome = False
+        """Whether an agent has our memory at the moment."""
         self._paths = paths
         self._door_fd = door_fd
         self._socket: Optional[socket.socket] = None
@@ -100,6 +102,7 @@ class Link:
                 self._say(logging.WARNING, f"the agent's connection failed: {error!r}")
             finally:
                 self.bell = None
+                self.is_welcome = False
                 self._hang_up()
             failures = 0 if time.monotonic() - began >= STEADY_S else min(failures + 1, 10)
             self._stop.wait(self._random.uniform(0.0, min(pause_s_max, PAUSE_S * 2**failures)))
@@ -135,6 +138,7 @@ class Link:
             for fd in fds:
                 os.close(fd)
         self.welcomes += 1
+        self.is_welcome = True
         self._say(logging.DEBUG, "the agent reads this engine's steps")
         self._wait_for_hang_up(connection)
         return PAUSE_S_MAX
