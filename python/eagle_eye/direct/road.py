@@ -87,6 +87,7 @@ class Road:
         self._random = random.Random()
         self._urls = self._random.sample(list(urls), len(urls))
         self._request_subject, self._requested = request_subject, requested
+        self._is_connecting = False
         self._said = ""
 
     async def keep(self) -> None:
@@ -113,7 +114,7 @@ class Road:
 
     async def _visit(self, url: str) -> None:
         """One connection from its beginning to its end."""
-        client = self._make_client()
+        client, self._is_connecting = self._make_client(), True
         options: Dict[str, Any] = {"user_credentials": self._credentials} if self._credentials else {}
         try:
             await asyncio.wait_for(client.connect(
@@ -121,7 +122,7 @@ class Road:
                 ping_interval=PING_S, max_outstanding_pings=PINGS_MAX, error_cb=self._failed, **options,
             ), GREET_S)
             await client.subscribe(self._request_subject, cb=self._requested, **PENDING)
-            self.client = client
+            self.client, self._is_connecting = client, False
             self.connects += 1
             self._said = ""
             self._bound_socket()
@@ -140,7 +141,10 @@ class Road:
                 LOG.debug("eagle-eye: the socket's buffer stays large: %s", error)
 
     async def _failed(self, error: Exception) -> None:
-        """What `nats-py` complains of. That a connection ended is said once."""
+        """What `nats-py` complains of. It would try a server that it did not
+        reach again by itself, every 2 s; raising here makes that ours to do."""
+        if self._is_connecting:
+            raise error
         if "permissions violation" in str(error).lower():
             self._say(f"the NATS server forbids: {error}")
         else:
