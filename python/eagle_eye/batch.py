@@ -50,8 +50,7 @@ def tables(
     batch = Table()
     batch.inline(layout.BATCH_ID_HEAD, 8, layout.BATCH_HEAD.pack(*head))
     batch.text(layout.BATCH_ID_NODE_NAME, node)
-    if held_ns:
-        batch.number(layout.BATCH_ID_HELD_NS, "Q", held_ns)
+    batch.number(layout.BATCH_ID_HELD_NS, "Q", held_ns)
     if steps:
         batch.vector(layout.BATCH_ID_STEPS, 8, len(steps), b"".join(steps))
     batch.tables(layout.BATCH_ID_ENGINES, engines)

@@ -29,9 +29,10 @@ class Table:
         self._inline.append((field, alignment, data))
 
     def number(self, field: int, kind: str, value: Any) -> None:
-        """A scalar of a `struct` kind."""
+        """A scalar of a `struct` kind; 0 is absent, which reads the same."""
         data = struct.pack("<" + kind, value)
-        self.inline(field, len(data), data)
+        if value:
+            self.inline(field, len(data), data)
 
     def text(self, field: int, text: str) -> None:
         """A name; an empty one is absent."""

@@ -13,7 +13,7 @@ from unittest import mock
 from eagle_eye import Door, Engine, Flag, Step, details, layout, read_batch
 from eagle_eye.direct import Settings, compat
 from eagle_eye.direct.records import RANK_END, Records, with_beat
-from eagle_eye.direct.road import NamesLoop, place_of
+from eagle_eye.direct.road import NamesLoop, Road, place_of
 from eagle_eye.direct.speaker import PENDING_BYTES_MAX, Source, Speaker
 from eagle_eye.direct.state import Held, Sender
 from eagle_eye.batch import LAST, SNAPSHOT, Whose
@@ -163,6 +163,17 @@ class Words(unittest.TestCase):
     def test_what_is_secret_in_a_url_is_not_said(self):
         for url in ("nats://user:pass@10.0.0.1:4222", "user:pass@10.0.0.1:4222", "10.0.0.1:4222"):
             self.assertEqual(place_of(url), "10.0.0.1:4222")
+        self.assertNotIn("secret", place_of("nats://user:secret@[::1"))
+
+    def test_a_server_that_complains_of_every_message_fills_no_log(self):
+        async def complain():
+            road = Road(lambda: None, "n", ["nats://a"], None, "s", None)
+            for number in range(100):
+                await road._failed(Exception(f'nats: Permissions Violation for Publish to "_INBOX.{number}"'))
+
+        with self.assertLogs("eagle_eye", "WARNING") as log:
+            asyncio.run(complain())
+        self.assertEqual(len(log.output), 8)
 
     def test_front_ends_of_one_engine_speak_under_names_of_their_own(self):
         def sender(name, producer, producers):
@@ -204,11 +215,14 @@ class Listener:
         return [read_batch(payload) for subject, payload in self.told if ".routing." in subject]
 
 
-class Road:
+class NoRoad:
     client = None
 
     def socket(self):
         return None
+
+    def say(self, sentence):
+        raise AssertionError(sentence)
 
 
 class Request:
@@ -228,7 +242,7 @@ class Turns(unittest.TestCase):
         source = Source(records_of(made), lambda: made.engine, lambda: made._details, lambda: self.agent)
         sender = Sender(made.engine, Whose(1, made.incarnation, 0), 1, 5, settings.prefix)
         speaker = Speaker(settings, sender, source)
-        speaker.road = Road()
+        speaker.road = NoRoad()
         return speaker
 
     def turn(self, at_s=100.0, is_last=False):

@@ -239,10 +239,10 @@ class Ends(WithServer):
         process = self.process(self.server.url, "wait")
         self.server.process.send_signal(signal.SIGSTOP)
         try:
-            process.communicate(timeout=30)
+            _, complaints = process.communicate(timeout=30)
         finally:
             self.server.process.send_signal(signal.SIGCONT)
-        self.assertEqual(process.returncode, 0)
+        self.assertEqual((process.returncode, complaints), (0, b""))
 
     async def test_a_forked_child_leaves_the_connection_to_its_parent(self):
         door = self.door()

@@ -12,7 +12,7 @@ import random
 import socket
 import threading
 import time
-from typing import Any, Awaitable, Callable, Dict, Optional, Sequence
+from typing import Any, Awaitable, Callable, Dict, Optional, Sequence, Set
 from urllib.parse import urlsplit
 
 from ..link import LOG
@@ -23,6 +23,7 @@ PING_S = 1
 PINGS_MAX = 3  # So a server that is silent for 3 to 4 s is left.
 PAUSE_S, PAUSE_S_MAX = 0.1, 5.0  # Between attempts: doubles, with full jitter.
 STEADY_S = 2.0  # A connection that held this long starts the pauses anew.
+SENTENCES_MAX = 8  # Said of one connection; a server may complain of every message.
 LOOK_S = 0.05
 CLOSE_S = 0.2
 SOCKET_BYTES = 65536  # What the kernel keeps is old when it arrives.
@@ -88,7 +89,7 @@ class Road:
         self._urls = self._random.sample(list(urls), len(urls))
         self._request_subject, self._requested = request_subject, requested
         self._is_connecting = False
-        self._said = ""
+        self._said: Set[str] = set()
 
     async def keep(self) -> None:
         """Connects, again and again, until cancelled."""
@@ -99,9 +100,9 @@ class Road:
             attempts += 1
             try:
                 await self._visit(url)
-                self._say(f"the connection to NATS at {place_of(url)} ended")
+                self.say(f"the connection to NATS at {place_of(url)} ended")
             except Exception as error:
-                self._say(f"NATS at {place_of(url)} cannot be reached: {error or type(error).__name__}")
+                self.say(f"NATS at {place_of(url)} cannot be reached: {error or type(error).__name__}")
             failures = 0 if time.monotonic() - began >= STEADY_S else min(failures + 1, 10)
             await asyncio.sleep(self._random.uniform(0.0, min(PAUSE_S_MAX, PAUSE_S * 2**failures)))
 
@@ -124,7 +125,7 @@ class Road:
             await client.subscribe(self._request_subject, cb=self._requested, **PENDING)
             self.client, self._is_connecting = client, False
             self.connects += 1
-            self._said = ""
+            self._said.clear()
             self._bound_socket()
             while client.is_connected:
                 await asyncio.sleep(LOOK_S)
@@ -146,20 +147,23 @@ class Road:
         if self._is_connecting:
             raise error
         if "permissions violation" in str(error).lower():
-            self._say(f"the NATS server forbids: {error}")
+            self.say(f"the NATS server forbids: {error}")
         else:
             LOG.log(logging.DEBUG, "eagle-eye: NATS: %s", error or type(error).__name__)
 
-    def _say(self, sentence: str) -> None:
-        """Once per change: a server that is away for a day fills no log."""
-        if sentence != self._said:
-            self._said = sentence
+    def say(self, sentence: str) -> None:
+        """Once each: a server that is away for a day fills no log."""
+        if sentence not in self._said and len(self._said) < SENTENCES_MAX:
+            self._said.add(sentence)
             LOG.warning("eagle-eye: %s", sentence)
 
 
 def place_of(url: str) -> str:
     """Host and port of a URL, without what is secret in it."""
-    return urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[2]
+    try:
+        return urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[2]
+    except ValueError:
+        return "a URL that is none"
 
 
 async def _close(client: Any) -> None:

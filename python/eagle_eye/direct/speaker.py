@@ -115,7 +115,7 @@ class Speaker:
                     asyncio.set_event_loop(loop)
                     loop.run_until_complete(self._speak(Client))
                 finally:
-                    loop.close()
+                    end(loop)
             except Exception as error:
                 LOG.warning("eagle-eye: speaking to NATS failed and begins anew: %r", error)
                 self._stop.wait(AGAIN_S)
@@ -125,17 +125,26 @@ class Speaker:
             make_client, f"eagle-eye engine {self._sender.node}", self._settings.urls,
             self._settings.credentials, f"{self._settings.prefix}.snapshot", self._asked,
         )
+        self._speaking_to = None
         connecting = asyncio.ensure_future(self.road.keep())
         try:
             while not self._stop.is_set():
+                if connecting.done():
+                    connecting.result()  # It never ends by itself: what happened is said.
                 await self._attempt(False)
                 await asyncio.sleep(self._pause_s())
             await self._attempt(True)
-            if self._speaking_to is not None:
-                await self._speaking_to.flush(FLUSH_S)
+            await self._flush()
         finally:
             connecting.cancel()
             await asyncio.wait([connecting], timeout=FLUSH_S)
+
+    async def _flush(self) -> None:
+        try:
+            if self._speaking_to is not None:
+                await self._speaking_to.flush(FLUSH_S)
+        except Exception as error:
+            LOG.debug("eagle-eye: NATS took no goodbye: %r", error)
 
     async def _attempt(self, is_last: bool) -> None:
         try:
@@ -143,9 +152,10 @@ class Speaker:
         except Exception as error:
             # The connection may have gone just now; what is new is said again.
             self._speaking_to = None
-            if self.road is not None and self.road.client is not None and self.road.client.is_connected:
+            road = self.road
+            if road is not None and road.client is not None and road.client.is_connected:
                 self.failures += 1
-                LOG.debug("eagle-eye: speaking to NATS failed: %r", error)
+                road.say(f"speaking to NATS failed: {error!r}")
 
     async def _turn(self, now_ns: int, is_last: bool) -> None:
         records = self.records.look()
@@ -246,3 +256,15 @@ class Speaker:
         if self._speaking_to is None:
             return IDLE_S if self._requests else SILENT_S
         return FLOW_S if time.monotonic_ns() - self._flowed_ns < FLOWS_FOR_NS else IDLE_S
+
+
+def end(loop: asyncio.AbstractEventLoop) -> None:
+    """Closes a loop and what `nats-py` left in it."""
+    try:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=FLUSH_S))
+    finally:
+        loop.close()
