@@ -13,7 +13,7 @@ from pathlib import Path
 from eagle_eye import Door, Engine, Step, details, name_hash
 from eagle_eye.client import Freshness, Options, connect
 from eagle_eye.direct import Settings
-from tests.parts import BINARY, SERVER, Parts, Server, nats, needs_nats, until
+from tests.parts import BINARY, SERVER, Part, Parts, Server, free_port, nats, needs_nats, until
 from tests.test_batch import HOSTILE
 
 needs_server = unittest.skipUnless(SERVER and nats, "no nats-server or nats-py here")
@@ -120,6 +120,18 @@ class Readers(WithServer):
         async with connect(self.options) as view:
             await until(lambda: self.state(view, door), "the engine")
             self.assertEqual(view.counts.batches_malformed, 0)
+
+
+    async def test_a_password_in_the_url_is_used_and_a_wrong_one_is_not_said(self):
+        port = free_port()
+        self.start(Part, SERVER, "-a", "127.0.0.1", "-p", str(port), "--user", "eye", "--pass", "right-word")
+        good = self.door(nats=Settings((f"nats://eye:right-word@127.0.0.1:{port}",)))
+        await self.speaking(good)
+        with self.assertLogs("eagle_eye", "WARNING") as log:
+            bad = self.door(Engine("b", "m"), nats=Settings((f"nats://eye:wrong-word@127.0.0.1:{port}",)))
+            await until(lambda: any("cannot be reached" in line for line in log.output), "the refusal")
+        self.assertFalse(bad.speaker.is_speaking)
+        self.assertNotIn("wrong-word", "".join(log.output))
 
 
 @needs_server
