@@ -14,6 +14,7 @@ from eagle_eye import Door, Engine, Step, details, name_hash
 from eagle_eye.client import Freshness, Options, connect
 from eagle_eye.direct import Settings
 from tests.parts import BINARY, SERVER, Part, Parts, Server, free_port, nats, needs_nats, until
+from tests.plugin import WithPlugin
 from tests.test_batch import HOSTILE
 
 needs_server = unittest.skipUnless(SERVER and nats, "no nats-server or nats-py here")
@@ -210,6 +211,32 @@ class Agents(WithServer):
                            ("waiting", 9), ("kv_usage", 0.25), ("generated_tokens", 1 << 40), ("freshness", "fresh"),
                            ("incarnation", str(door.incarnation)), ("endpoint", "http://10.0.0.7:8000")):
             self.assertEqual(rank[key], value, key)
+
+
+@needs_server
+class Plugin(WithPlugin):
+    def test_vllm_s_steps_and_details_reach_readers_without_an_agent(self):
+        server = Server()
+        self.addCleanup(server.kill)
+        os.environ["EAGLE_EYE_NATS"] = server.url  # Taken back with the rest of the environment.
+        logger = self.logger()
+        self.addCleanup(logger._reporter.close)
+        asyncio.run(self.look(logger, server.url))
+
+    async def look(self, logger, url):
+        speaker, standin = logger._reporter.door.speaker, self.standin
+        async with connect(Options(nats=[url])) as view:
+            await until(lambda: speaker.is_speaking, "the plugin speaks")
+            standin.record(logger, standin.scheduler(3, 2, 0.25), standin.iteration(
+                generated=4, prompt=70, first=[0.1], decoded=[0.01], finished=[standin.request()]))
+            await until(lambda: view.ranks() and view.ranks()[0].value("running") == 3, "the step")
+            state = view.ranks()[0]
+            self.assertEqual((state.value("waiting"), state.value("generated_tokens")), (2, 4))
+            engine = await until(lambda: view.engine(state.id.instance), "its name")
+            self.assertEqual((engine.name, engine.endpoint, engine.source),
+                             ("host-1:8100", "http://host-1:8100", "direct"))
+            await until(lambda: speaker._told_details, "the details")
+            self.assertEqual((view.counts.batches_malformed, speaker.failures, logger._reporter.faults), (0, 0, 0))
 
 
 @needs_server

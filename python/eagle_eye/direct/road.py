@@ -38,7 +38,7 @@ class NamesLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self._lookups: Dict[Any, "asyncio.Future[Any]"] = {}
 
-    async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> Any:
         key = (host, port, *sorted(how.items()))
         found = self._lookups.get(key)
         if found is None:
