@@ -50,7 +50,7 @@ fn values_stand_in_the_text(bytes: &[u8]) {
         stands(value);
     }
     stands(stat.throttled_periods);
-    text::cpuacct_stat(bytes).map(stands);
+    text::cpuacct_stat(bytes).into_iter().for_each(stands);
     stands(text::one(bytes));
     if let Some(Some(limit)) = text::limit(bytes) {
         assert!(limit < 1 << 63);
