@@ -71,6 +71,31 @@ fn address(text: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
+/// How many TCP sockets are in use here, of IPv4 and IPv6: where neither
+/// number has moved, hardly anyone new listens. Where it cannot be had, nothing.
+///
+/// To list the sockets costs the kernel a walk of its whole table, 2 ms for
+/// each read on a machine at rest; these numbers it keeps.
+pub(super) fn sockets_in_use(proc: &Path) -> Option<[u64; 2]> {
+    let used = |name: &str, row: &[u8]| {
+        let mut text = Vec::new();
+        let file = File::open(proc.join(name)).ok()?;
+        file.take(FILE_BYTES_MAX).read_to_end(&mut text).ok()?;
+        in_use(&text, row)
+    };
+    // A kernel without IPv6 has no such file.
+    Some([used("net/sockstat", b"TCP:")?, used("net/sockstat6", b"TCP6:").unwrap_or(0)])
+}
+
+/// `TCP: inuse 5 orphan 0 …`
+fn in_use(text: &[u8], row: &[u8]) -> Option<u64> {
+    lines(text).find_map(|line| {
+        let mut fields = fields(line);
+        let named = fields.next()? == row && fields.next()? == b"inuse";
+        named.then(|| fields.next().and_then(number))?
+    })
+}
+
 /// Every listening socket that can be dialled from here, one for each port
 /// and address, IPv4 first.
 ///
@@ -184,6 +209,19 @@ mod tests {
         let expected =
             [("127.0.0.1:8080", 7), ("0.0.0.0:80", 8), ("[::1]:9090", 9), ("127.0.0.1:9091", 10)];
         assert_eq!(read(&text), expected.map(|(address, inode)| (address.to_owned(), inode)));
+    }
+
+    #[test]
+    fn sockets_in_use_are_the_kernel_s_own_numbers() {
+        let text = b"sockets: used 8\nTCP: inuse 12 orphan 0 tw 2 alloc 1 mem 0\nUDP: inuse 3\n";
+        assert_eq!(in_use(text, b"TCP:"), Some(12));
+        for text in
+            [&b"TCP: inuse\n"[..], b"TCP: inuse x\n", b"TCP: used 3\n", b"UDP: inuse 1\n", b""]
+        {
+            assert_eq!(in_use(text, b"TCP:"), None);
+        }
+        assert!(sockets_in_use(Path::new("/proc")).is_some());
+        assert_eq!(sockets_in_use(Path::new("/nowhere")), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
@@ -15,7 +15,7 @@ use rustix::event::PollFd;
 use super::super::{Context, Outlet, Sampler, Woken, cgroup};
 use super::endpoint::Endpoint;
 use super::fetch::{Failure, Fetch, Means, Progress};
-use super::listeners::{Listener, listeners, own_sockets, owners, parent};
+use super::listeners::{Listener, listeners, own_sockets, owners, parent, sockets_in_use};
 use super::page::Page;
 use super::probes::{Ask, Asked, LOOK_NS, Probes};
 use super::pushed::{Pushed, Whose};
@@ -41,6 +41,10 @@ const EARLY_MAX: usize = 16;
 /// That while.
 const NAP_NS: u64 = 2 * MILLISECOND_NS;
 
+/// How often listening sockets are listed where the number of sockets has not
+/// moved: one that took another's place is found by then.
+const LIST_NS: u64 = 60 * SECOND_NS;
+
 /// The sampler.
 #[derive(Debug)]
 pub(super) struct EngineScrape {
@@ -63,10 +67,33 @@ pub(super) struct EngineScrape {
     early: usize,
     /// When ports are looked at; 0 as soon as can be.
     look_ns: u64,
+    listening: Listening,
     owners_ns: u64,
     /// Rung when this thread is to end.
     bell: Option<Arc<Bell>>,
     resolve_ns: u64,
+}
+
+/// Who listens, as last seen.
+#[derive(Debug, Default)]
+struct Listening {
+    all: Vec<Listener>,
+    in_use: Option<[u64; 2]>,
+    /// When they are listed again although nothing seems to have moved.
+    list_ns: u64,
+}
+
+impl Listening {
+    /// Takes the list out, made anew if need be.
+    fn take(&mut self, proc: &Path, anew: bool, now_ns: u64) -> Vec<Listener> {
+        let in_use = sockets_in_use(proc);
+        let moved = in_use.is_none() || in_use != self.in_use;
+        if moved || anew || now_ns >= self.list_ns {
+            self.all = listeners(proc).unwrap_or_default();
+            (self.in_use, self.list_ns) = (in_use, now_ns + LIST_NS);
+        }
+        std::mem::take(&mut self.all)
+    }
 }
 
 /// A port that is being asked.
@@ -100,6 +127,7 @@ impl EngineScrape {
             round: true,
             early: 0,
             look_ns: 0,
+            listening: Listening::default(),
             owners_ns: 0,
             bell: None,
             resolve_ns: 0,
@@ -191,13 +219,17 @@ impl EngineScrape {
         }
         self.look_ns = now_ns + LOOK_NS;
         self.forget_lost(outlet);
-        if let Ok(all) = listeners(&self.proc) {
-            self.find_owners(&all, now_ns, outlet);
-            if self.plan.discover {
-                self.ask_some(&all, now_ns);
-            }
+        let all = self.listening.take(&self.proc, self.seeks_owner(), now_ns);
+        self.find_owners(&all, now_ns, outlet);
+        if self.plan.discover {
+            self.ask_some(&all, now_ns);
         }
+        self.listening.all = all;
         true
+    }
+
+    fn seeks_owner(&self) -> bool {
+        self.targets.iter().any(|target| target.seeks_owner)
     }
 
     fn ask_some(&mut self, all: &[Listener], now_ns: u64) {
