@@ -153,7 +153,7 @@ const SETTINGS: &[Setting] = &[
     Setting { key: "nats.tls_key", default: "\"\"", help: "PEM file with our key.", check: any },
     Setting {
         key: "nats.ping_ms",
-        default: "300",
+        default: "500",
         help: "How often the server is pinged, ms, 100 to 60000; two unanswered pings end a connection.",
         check: |v| number(v, 100, 60_000),
     },
