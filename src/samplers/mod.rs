@@ -125,10 +125,27 @@ impl Settings {
         self.0.iter().find(|(known, _)| *known == key).map_or("", |(_, value)| value)
     }
 
+    /// The value of `key`; where nobody set it, its default among `known`. A
+    /// value may be empty.
+    fn or_default<'a>(&'a self, known: &'a [Setting], key: &str) -> &'a str {
+        let set = self.0.iter().find(|(of, _)| *of == key).map(|(_, value)| value.as_str());
+        let default =
+            || known.iter().find(|of| of.key == key).map(|of| of.default.trim_matches('"'));
+        set.or_else(default).unwrap_or_default()
+    }
+
     /// The value of `key` as a number; 0 where it is none.
     #[must_use]
     pub fn number(&self, key: &str) -> u64 {
         self.text(key).replace('_', "").parse().unwrap_or(0)
+    }
+}
+
+/// A whole number within its limits, or a sentence that says them.
+fn whole_number(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    match text.replace('_', "").parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("it must be a number from {least} to {most}, it is \"{text}\"")),
     }
 }
 

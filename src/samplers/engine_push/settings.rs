@@ -3,7 +3,7 @@
 use crate::platform::clock::MILLISECOND_NS;
 use crate::schema::Door;
 
-use super::super::{Setting, Settings};
+use super::super::{Setting, Settings, whole_number};
 
 /// The settings, checked.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "slots_max",
         default: "4096",
         help: "Most steps that one engine's memory may hold; a power of two from 1 to 4096.",
-        check: |text| match number(text, 1, u64::from(Door::SLOTS_MAX))?.is_power_of_two() {
+        check: |text| match whole_number(text, 1, u64::from(Door::SLOTS_MAX))?.is_power_of_two() {
             true => Ok(()),
             false => Err("it must be a power of two from 1 to 4096".to_owned()),
         },
@@ -33,13 +33,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "engines_max",
         default: "1024",
         help: "Most engines at once; more are refused and counted; from 1 to 4096.",
-        check: |text| number(text, 1, 4096).map(drop),
+        check: |text| whole_number(text, 1, 4096).map(drop),
     },
     Setting {
         key: "views_max",
         default: "256",
         help: "Most readers at once; more are refused and counted; from 0 to 4096.",
-        check: |text| number(text, 0, 4096).map(drop),
+        check: |text| whole_number(text, 0, 4096).map(drop),
     },
     Setting {
         key: "socket_mode",
@@ -63,13 +63,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "poll_us",
         default: "500",
         help: "Pause between two looks at the doors while steps flow, in microseconds; from 20 to 10000. Steps that come less often than every second look ring for the agent instead (benches/README.md).",
-        check: |text| number(text, 20, 10_000).map(drop),
+        check: |text| whole_number(text, 20, 10_000).map(drop),
     },
     Setting {
         key: "quiet_ms",
         default: "20",
         help: "How long no step must come before the door sleeps until it is rung for, in ms; from 1 to 10000.",
-        check: |text| number(text, 1, 10_000).map(drop),
+        check: |text| whole_number(text, 1, 10_000).map(drop),
     },
 ];
 
@@ -81,35 +81,21 @@ impl Plan {
     /// A sentence that names the setting and what it may be.
     pub(super) fn from_settings(settings: &Settings) -> Result<Self, String> {
         for setting in SETTINGS {
-            (setting.check)(value(settings, setting.key))
+            (setting.check)(settings.or_default(SETTINGS, setting.key))
                 .map_err(|why| format!("samplers.engine_push.{}: {why}", setting.key))?;
         }
-        let number = |key| value(settings, key).replace('_', "").parse::<u64>().unwrap_or(0);
+        let number =
+            |key| settings.or_default(SETTINGS, key).replace('_', "").parse::<u64>().unwrap_or(0);
         Ok(Self {
             slots_max: number("slots_max") as u32,
             engines_max: number("engines_max") as usize,
             views_max: number("views_max") as usize,
-            mode: mode(value(settings, "socket_mode"))?,
-            group: group(value(settings, "socket_group"))?,
-            users: users(value(settings, "allow_users"))?,
+            mode: mode(settings.or_default(SETTINGS, "socket_mode"))?,
+            group: group(settings.or_default(SETTINGS, "socket_group"))?,
+            users: users(settings.or_default(SETTINGS, "allow_users"))?,
             poll_ns: number("poll_us") * 1000,
             quiet_ns: number("quiet_ms") * MILLISECOND_NS,
         })
-    }
-}
-
-fn value<'a>(settings: &'a Settings, key: &str) -> &'a str {
-    let default = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |s| s.default);
-    match settings.text(key) {
-        "" => default.trim_matches('"'),
-        text => text,
-    }
-}
-
-fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    match text.replace('_', "").parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("it must be a number from {least} to {most}, it is \"{text}\"")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::platform::clock::MILLISECOND_NS;
 
-use super::super::{Setting, Settings};
+use super::super::{Setting, Settings, whole_number};
 use super::endpoint::Endpoint;
 
 /// The settings, checked.
@@ -35,19 +35,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "engines_max",
         default: "64",
         help: "Most pages that are read; engines found beyond are left alone; from 1 to 256.",
-        check: |text| number(text, 1, 256).map(drop),
+        check: |text| whole_number(text, 1, 256).map(drop),
     },
     Setting {
         key: "page_bytes_max",
         default: "8388608",
         help: "Longest page, in bytes; a longer one is a failure; from 4096 to 67108864.",
-        check: |text| number(text, 4096, 67_108_864).map(drop),
+        check: |text| whole_number(text, 4096, 67_108_864).map(drop),
     },
     Setting {
         key: "timeout_ms",
         default: "2000",
         help: "How long one page may take from the connection's start to the page's end, in ms; from 10 to 60000.",
-        check: |text| number(text, 10, 60_000).map(drop),
+        check: |text| whole_number(text, 10, 60_000).map(drop),
     },
     Setting {
         key: "token_file",
@@ -65,14 +65,15 @@ impl Plan {
     /// A sentence that names the setting and what it may be.
     pub(super) fn from_settings(settings: &Settings) -> Result<Self, String> {
         for setting in SETTINGS {
-            (setting.check)(value(settings, setting.key))
+            (setting.check)(settings.or_default(SETTINGS, setting.key))
                 .map_err(|why| format!("samplers.engine_scrape.{}: {why}", setting.key))?;
         }
-        let number = |key| value(settings, key).replace('_', "").parse::<u64>().unwrap_or(0);
-        let token_file = value(settings, "token_file");
+        let number =
+            |key| settings.or_default(SETTINGS, key).replace('_', "").parse::<u64>().unwrap_or(0);
+        let token_file = settings.or_default(SETTINGS, "token_file");
         let plan = Self {
-            endpoints: endpoints(value(settings, "endpoints"))?,
-            discover: flag(value(settings, "discover"))?,
+            endpoints: endpoints(settings.or_default(SETTINGS, "endpoints"))?,
+            discover: flag(settings.or_default(SETTINGS, "discover"))?,
             engines_max: number("engines_max") as usize,
             page_bytes_max: number("page_bytes_max") as usize,
             timeout_ns: number("timeout_ms") * MILLISECOND_NS,
@@ -86,14 +87,6 @@ impl Plan {
             )),
             false => Ok(plan),
         }
-    }
-}
-
-fn value<'a>(settings: &'a Settings, key: &str) -> &'a str {
-    let default = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |s| s.default);
-    match settings.text(key) {
-        "" => default.trim_matches('"'),
-        text => text,
     }
 }
 
@@ -114,13 +107,6 @@ fn endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
 
 fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("it must be true or false, it is \"{text}\""))
-}
-
-fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    match text.replace('_', "").parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("it must be a number from {least} to {most}, it is \"{text}\"")),
-    }
 }
 
 #[cfg(test)]

@@ -61,12 +61,15 @@ impl Plan {
     /// A sentence that names the setting and what it may be.
     pub(super) fn from_settings(settings: &Settings) -> Result<Self, String> {
         for setting in SETTINGS {
-            (setting.check)(&value(settings, setting.key))
+            (setting.check)(settings.or_default(SETTINGS, setting.key))
                 .map_err(|why| format!("samplers.kmsg.{}: {why}", setting.key))?;
         }
-        let path = value(settings, "path");
+        let path = settings.or_default(SETTINGS, "path");
         let path = path.trim_start_matches('/');
-        let filter = Filter::new(level(&value(settings, "level_max"))?, &value(settings, "keep"))?;
+        let filter = Filter::new(
+            level(settings.or_default(SETTINGS, "level_max"))?,
+            settings.or_default(SETTINGS, "keep"),
+        )?;
         Ok(Self { path: (!path.is_empty()).then(|| path.into()), filter })
     }
 }
@@ -75,18 +78,6 @@ fn level(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(level @ 0..=7) => Ok(level),
         _ => Err("allowed is a level from 0 to 7".to_owned()),
-    }
-}
-
-/// A setting's value: words may be none, so only what is absent is its
-/// default.
-fn value(settings: &Settings, key: &'static str) -> String {
-    match settings.0.iter().find(|(known, _)| *known == key) {
-        Some((_, text)) => text.clone(),
-        None => {
-            let found = SETTINGS.iter().find(|setting| setting.key == key);
-            found.map_or("", |setting| setting.default.trim_matches('"')).to_owned()
-        }
     }
 }
 

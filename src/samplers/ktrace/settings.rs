@@ -19,11 +19,8 @@ pub(super) const SETTINGS: &[Setting] = &[Setting {
 ///
 /// A sentence that names the setting and what it may be.
 pub(super) fn buffer_kb(settings: &Settings) -> Result<u64, String> {
-    let text = match settings.text("buffer_kb") {
-        "" => SETTINGS[0].default,
-        text => text,
-    };
-    kilobytes(text).map_err(|why| format!("samplers.ktrace.buffer_kb: {why}"))
+    kilobytes(settings.or_default(SETTINGS, "buffer_kb"))
+        .map_err(|why| format!("samplers.ktrace.buffer_kb: {why}"))
 }
 
 fn kilobytes(text: &str) -> Result<u64, String> {
