@@ -7,6 +7,7 @@ nothing and takes no lock that anyone else holds for longer than a write.
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
 import os
 import threading
@@ -93,8 +94,8 @@ class Door:
         """Steps that were not written since something in them is no number."""
         self.unfit = 0
         """Values left out, as unknown, since they did not fit their field."""
-        self.busy = 0
-        """Steps that were not written since another thread was writing."""
+        # A count that several threads advance at once without losing any.
+        self._busy = itertools.count()
         self._identity = (
             name_hash(bounded_name(engine.name)), self.incarnation,
             name_hash(bounded_name(engine.model)), producer, producers, int(role),
@@ -143,7 +144,7 @@ class Door:
         """
         lock = self._lock
         if not lock.acquire(False):
-            self.busy += 1
+            next(self._busy)
             return False
         try:
             if not self.open:
@@ -165,6 +166,11 @@ class Door:
         except Exception:
             self.faults += 1
         return True
+
+    @property
+    def busy(self) -> int:
+        """Steps that were not written since another thread was writing."""
+        return int(self._busy.__reduce__()[1][0])
 
     @property
     def written(self) -> int:
