@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use bytemuck::Zeroable;
 use eagle_eye::schema::{
-    Adapter, BATCH_HEADER_BYTES, BatchHead, BatchView, BatchWriter, Device, Door, DoorHeader,
-    Engine, EngineDetails, Event, EventKind, Field, Finished, Flag, Greeting, GreetingKind,
-    HotKind, LogRecord, MetricId, Reading, Role, STEP_BYTES, STEP_LAYOUT, Severity, Sketch,
-    SketchKind, Speculation, StepCore, Tables, Transfer, Trust, Verdict, name_hash, write_header,
+    AbsentReading, AbsentReason, Accelerator, Action, Adapter, Assessment, BATCH_HEADER_BYTES,
+    BatchHead, BatchView, BatchWriter, Device, DeviceProcess, DeviceState, Door, DoorHeader,
+    Engine, EngineDetails, Event, EventKind, Evidence, FaultPhase, FaultRecord, Field, Finished,
+    Flag, Greeting, GreetingKind, Health, HotKind, LogRecord, MetricId, Reading, Role, STEP_BYTES,
+    STEP_LAYOUT, Severity, Sketch, SketchKind, Speculation, StepCore, Tables, Transfer, Trust,
+    Verdict, VerdictState, name_hash, write_header,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -167,6 +169,7 @@ fn a_batch_of_tables_is_the_golden_one() {
         uuid: "GPU-0".into(),
         container: "c0ffee".into(),
         pod: "6f1d9c1e-0000-4000-8000-000000000001".into(),
+        ..Device::default()
     }];
     let events = [Event {
         id: 9,
@@ -188,6 +191,7 @@ fn a_batch_of_tables_is_the_golden_one() {
         }),
         code: 79,
         lost: 15,
+        ..Event::default()
     }];
     let verdicts = [Verdict {
         id: 12,
@@ -197,6 +201,7 @@ fn a_batch_of_tables_is_the_golden_one() {
         subject: "gpu0".into(),
         text: "gpu0 is too hot".into(),
         wall_ns: 14,
+        ..Verdict::default()
     }];
     let (steps, readings) = ([step(43)], readings());
     let tables = Tables {
@@ -220,6 +225,123 @@ fn a_batch_of_tables_is_the_golden_one() {
     assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
     assert_eq!(view.steps().collect::<Vec<_>>(), steps);
     assert_eq!(view.readings().collect::<Vec<_>>(), readings);
+}
+
+/// An accelerator in which no two fields are the same.
+fn accelerator() -> Accelerator {
+    Accelerator {
+        device_model: "NVIDIA H100 80GB HBM3".into(),
+        serial: "1650000000001".into(),
+        pci: "0000:5c:00.0".into(),
+        driver: "580.65.06".into(),
+        firmware: "96.00.89.00.01".into(),
+        inforom: "G520.0200.00.05".into(),
+        library: "13.580.65.06".into(),
+        parent: "gpu0".into(),
+        numa_node: Some(1),
+        state: DeviceState::Silent,
+        state_since_wall_ns: 51,
+        silent_call: "nvmlDeviceGetTemperature".into(),
+        processes: vec![
+            DeviceProcess {
+                process: 4321,
+                memory_bytes: Some(52),
+                container: "c0ffee".into(),
+                pod: "6f1d9c1e-0000-4000-8000-000000000001".into(),
+            },
+            DeviceProcess { process: 4322, ..DeviceProcess::default() },
+        ],
+        absent: vec![AbsentReading { metric: 10, reason: AbsentReason::NoPermission }],
+        simulated: true,
+    }
+}
+
+/// A verdict in which no two fields are the same.
+fn verdict() -> Verdict {
+    Verdict {
+        id: 12,
+        revision: 13,
+        rule: "xid".into(),
+        severity: Severity::Critical,
+        subject: "gpu0".into(),
+        text: "gpu0 fell off the bus".into(),
+        wall_ns: 14,
+        state: VerdictState::Changed,
+        since_wall_ns: 15,
+        subject_kind: "device".into(),
+        cause: "The driver lost contact with the device.".into(),
+        confidence: 0.75,
+        evidence: vec![
+            Evidence {
+                wall_ns: 16,
+                source: "kmsg".into(),
+                subject: "0000:5c:00.0".into(),
+                text: "NVRM: Xid (PCI:0000:5c:00): 79".into(),
+                event: 17,
+                ..Evidence::default()
+            },
+            Evidence { metric: 18, value: 19.5, limit: Some(20.5), ..Evidence::default() },
+        ],
+        impact: vec!["one".into(), "default/pod".into()],
+        action: Action::RebootNode,
+        steps: vec!["Drain the node.".into(), "Reboot it.".into()],
+        page: "rules/xid.md".into(),
+        data_version: "2026-08".into(),
+        caused_by: 21,
+        count: 22,
+        silenced_until_wall_ns: 23,
+        silenced_by: "window".into(),
+        limit_source: "device".into(),
+    }
+}
+
+#[test]
+fn a_batch_of_what_was_judged_is_the_golden_one() {
+    let devices = [Device {
+        index: 3,
+        name: "mig0".into(),
+        kind: "gpu".into(),
+        accelerator: Some(Box::new(accelerator())),
+        ..Device::default()
+    }];
+    let fault = FaultRecord {
+        phase: FaultPhase::Raised,
+        severity: 3,
+        node_type: 41,
+        node_id: 42,
+        sub_node_type: 43,
+        sub_node_id: 44,
+        serial: 45,
+        raised_wall_ns: 46,
+        replayed: true,
+    };
+    let events = [Event {
+        kind: EventKind::DeviceFault,
+        code: 0x80e0_1801,
+        fault: Some(fault),
+        ..Event::default()
+    }];
+    let verdicts = [verdict()];
+    let assessments = [Assessment {
+        subject: "gpu0".into(),
+        subject_kind: "device".into(),
+        health: Health::Failed,
+        since_wall_ns: 31,
+        verdicts: vec![12, 13],
+    }];
+    let tables = Tables {
+        devices: &devices,
+        events: &events,
+        verdicts: &verdicts,
+        assessments: &assessments,
+        ..Tables::default()
+    };
+    let bytes = check("judged.bin", BatchWriter::default().write(&head(), &tables));
+    let view = BatchView::verify(&bytes).unwrap();
+    assert_eq!(view.devices().collect::<Vec<_>>(), devices);
+    assert_eq!(view.events().collect::<Vec<_>>(), events);
+    assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
+    assert_eq!(view.assessments().collect::<Vec<_>>(), assessments);
 }
 
 /// Details in which no two numbers are the same.

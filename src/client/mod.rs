@@ -55,7 +55,7 @@ pub use news::{NEWS_QUEUE_MAX, Told};
 pub use pick::{Ask, Excluded, NoPick, Pick, Score, TOKENS_PER_REQUEST};
 pub use policy::{Policy, Treat};
 pub use reservation::Reservation;
-pub use state::{Health, Patience, RankId, RankState};
+pub use state::{Patience, RankId, RankState};
 pub use view::{Ranks, View};
 
 #[cfg(all(test, not(miri)))]

@@ -1,8 +1,8 @@
 //! What to do with a rank about which something is wrong or unknown.
 
 use super::pick::Excluded;
-use super::state::{Health, RankState};
-use crate::schema::{Activity, Freshness};
+use super::state::RankState;
+use crate::schema::{Activity, Freshness, Health};
 
 /// What to do with a rank in some state.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,7 +97,7 @@ impl Policy {
             (state.freshness == Freshness::Silent, self.silent, &mut excluded.silent),
             (state.requests().is_none(), self.unknown_load, &mut excluded.unknown_load),
             (
-                matches!(state.health, Health::Degraded | Health::Failed),
+                !matches!(state.health, Health::Healthy | Health::Unknown),
                 self.ill,
                 &mut excluded.ill,
             ),

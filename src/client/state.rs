@@ -4,7 +4,7 @@ use bytemuck::Zeroable;
 
 use crate::newest::{Life, NewestStep};
 use crate::platform::clock::SECOND_NS;
-use crate::schema::{Activity, Field, Freshness, StepCore};
+use crate::schema::{Activity, Field, Freshness, Health, StepCore};
 
 /// One data-parallel rank of one engine instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,21 +13,6 @@ pub struct RankId {
     pub instance: u64,
     /// Data-parallel rank.
     pub rank: u16,
-}
-
-/// What is known of the hardware under an engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Health {
-    /// Nobody samples it.
-    #[default]
-    Unknown,
-    /// Nothing speaks against it.
-    Healthy,
-    /// It serves, but worse than it should.
-    Degraded,
-    /// It should not be given work.
-    Failed,
 }
 
 /// One rank: the newest numbers of all its producers, and their age.

@@ -9,8 +9,8 @@ use flatbuffers::VerifierOptions;
 use thiserror::Error;
 
 use super::{
-    Device, Engine, EngineDetails, Event, EventKind, LogRecord, Reading, Severity, StepCore, Trust,
-    Verdict, bounded_text, wire,
+    Accelerator, Assessment, Device, Engine, EngineDetails, Event, EventKind, FaultPhase,
+    FaultRecord, LogRecord, Reading, Severity, StepCore, Trust, Verdict, bounded_text, wire,
 };
 
 /// Bytes before the first struct of a hot batch.
@@ -231,6 +231,7 @@ impl<'a> BatchView<'a> {
             uuid: text(device.uuid()),
             container: text(device.container()),
             pod: text(device.pod()),
+            accelerator: device.accelerator().map(|of| Box::new(Accelerator::from_wire(of))),
         })
     }
 
@@ -248,20 +249,32 @@ impl<'a> BatchView<'a> {
             log: event.log().map(log_record),
             code: event.code(),
             lost: event.lost(),
+            fault: event.fault().map(fault_record),
         })
     }
 
     /// The verdicts that the batch carries.
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict> + 'a {
-        self.batch.verdicts().into_iter().flatten().map(|verdict| Verdict {
-            id: verdict.id(),
-            revision: verdict.revision(),
-            rule: text(verdict.rule()),
-            severity: Severity::from_number(verdict.severity().0),
-            subject: text(verdict.subject()),
-            text: verdict.text().map(|text| bounded_text(text).to_owned()).unwrap_or_default(),
-            wall_ns: verdict.wall_ns(),
-        })
+        self.batch.verdicts().into_iter().flatten().map(Verdict::from_wire)
+    }
+
+    /// The assessments that the batch carries.
+    pub fn assessments(&self) -> impl Iterator<Item = Assessment> + 'a {
+        self.batch.assessments().into_iter().flatten().map(Assessment::from_wire)
+    }
+}
+
+fn fault_record(fault: wire::FaultRecord<'_>) -> FaultRecord {
+    FaultRecord {
+        phase: FaultPhase::from_number(fault.phase().0),
+        severity: fault.severity(),
+        node_type: fault.node_type(),
+        node_id: fault.node_id(),
+        sub_node_type: fault.sub_node_type(),
+        sub_node_id: fault.sub_node_id(),
+        serial: fault.serial(),
+        raised_wall_ns: fault.raised_wall_ns(),
+        replayed: fault.replayed(),
     }
 }
 
@@ -277,7 +290,7 @@ fn log_record(log: wire::LogRecord<'_>) -> LogRecord {
     }
 }
 
-fn text(text: Option<&str>) -> String {
+pub(super) fn text(text: Option<&str>) -> String {
     super::bounded_name(text.unwrap_or_default()).to_owned()
 }
 

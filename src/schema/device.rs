@@ -1,5 +1,7 @@
 //! A thing that readings are about.
 
+use super::Accelerator;
+
 /// A thing that readings are about: the node itself, a core, an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Device {
@@ -7,7 +9,8 @@ pub struct Device {
     pub index: u32,
     /// What people call it: `cpu0`, `eth0`, `nvme0n1`.
     pub name: String,
-    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`, later `gpu` and `npu`.
+    /// `node`, `cpu`, `interface`, `disk`, `container`, `own`,
+    /// `gpu`, `npu`.
     pub kind: String,
     /// Who made it; empty where that means nothing.
     pub vendor: String,
@@ -17,4 +20,6 @@ pub struct Device {
     pub container: String,
     /// The UID of the container's Kubernetes pod; empty where there is none.
     pub pod: String,
+    /// What a GPU, an NPU or a part of one is besides.
+    pub accelerator: Option<Box<Accelerator>>,
 }

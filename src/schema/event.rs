@@ -1,4 +1,4 @@
-//! Discrete facts, and what rules conclude from facts.
+//! Discrete facts.
 
 use super::wire;
 
@@ -84,6 +84,24 @@ pub enum EventKind {
     SourceHangs = 17,
     /// A source that did not answer does again.
     SourceAnswers = 18,
+    /// An accelerator that was not in the inventory.
+    DeviceAppeared = 19,
+    /// An accelerator that was there is not found any more.
+    DeviceGone = 20,
+    /// One that was gone, resetting or upgrading is back.
+    DeviceReturned = 21,
+    /// An accelerator is being reset.
+    DeviceResetting = 22,
+    /// The driver or firmware of an accelerator is being upgraded.
+    DeviceUpgrading = 23,
+    /// An accelerator's driver, firmware, serial number or layout is another.
+    DeviceChanged = 24,
+    /// An accelerator's driver reports a fault by code ([`Event::fault`]).
+    DeviceFault = 25,
+    /// An accelerator's driver reports something that is no fault.
+    DeviceNotice = 26,
+    /// Reports of an accelerator's driver were lost before they were read.
+    DeviceEventsLost = 27,
 }
 
 impl EventKind {
@@ -109,6 +127,15 @@ impl EventKind {
             16 => Self::TraceEventsLost,
             17 => Self::SourceHangs,
             18 => Self::SourceAnswers,
+            19 => Self::DeviceAppeared,
+            20 => Self::DeviceGone,
+            21 => Self::DeviceReturned,
+            22 => Self::DeviceResetting,
+            23 => Self::DeviceUpgrading,
+            24 => Self::DeviceChanged,
+            25 => Self::DeviceFault,
+            26 => Self::DeviceNotice,
+            27 => Self::DeviceEventsLost,
             _ => Self::Unknown,
         }
     }
@@ -189,6 +216,74 @@ impl LogRecord {
     pub const LEVEL_UNKNOWN: u8 = 255;
 }
 
+/// What a fault does, by the word of the driver that reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum FaultPhase {
+    /// The driver does not say.
+    #[default]
+    Unknown = 0,
+    /// It happened, and is over.
+    Occurred = 1,
+    /// It began, and lasts until it is cleared.
+    Raised = 2,
+    /// It is over.
+    Cleared = 3,
+}
+
+impl FaultPhase {
+    /// The phase with this number; phases of the future are unknown.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Occurred,
+            2 => Self::Raised,
+            3 => Self::Cleared,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The phase in one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Occurred => "occurred",
+            Self::Raised => "raised",
+            Self::Cleared => "cleared",
+        }
+    }
+}
+
+/// A fault as the driver of a device reports it. Which parts the node numbers
+/// name is Ascend's `dcmi_dms_fault_event`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FaultRecord {
+    /// Whether it began or ended.
+    pub phase: FaultPhase,
+    /// By the driver's own scale, or [`Self::SEVERITY_UNKNOWN`].
+    pub severity: u8,
+    /// Which kind of part of the chip.
+    pub node_type: u16,
+    /// Which of them.
+    pub node_id: u16,
+    /// Which kind of part of that part.
+    pub sub_node_type: u16,
+    /// Which of them.
+    pub sub_node_id: u16,
+    /// The driver's number of this report; 0 where it gives none.
+    pub serial: u64,
+    /// When, by the device's clock, ns since 1970; 0 where unknown.
+    pub raised_wall_ns: u64,
+    /// It was already there when the agent first looked.
+    pub replayed: bool,
+}
+
+impl FaultRecord {
+    /// Stands for a severity that the driver does not give.
+    pub const SEVERITY_UNKNOWN: u8 = 255;
+}
+
 /// A discrete fact: something began, ended or was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -214,23 +309,6 @@ pub struct Event {
     pub code: u64,
     /// How many lines or trace events were lost, where that is the fact.
     pub lost: u64,
-}
-
-/// What a rule concluded.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Verdict {
-    /// Stable over revisions.
-    pub id: u64,
-    /// One up with every change.
-    pub revision: u32,
-    /// The rule's name.
-    pub rule: String,
-    /// How much it matters.
-    pub severity: Severity,
-    /// What it is about.
-    pub subject: String,
-    /// One sentence for people.
-    pub text: String,
-    /// `CLOCK_REALTIME`, ns since 1970.
-    pub wall_ns: u64,
+    /// The report of a device's driver.
+    pub fault: Option<FaultRecord>,
 }

@@ -5,6 +5,7 @@
 //! plain structs whose memory *is* their wire form. This room uses no other
 //! room, reads no clock and does no input or output.
 
+mod accelerator;
 mod batch;
 mod details;
 mod device;
@@ -19,7 +20,11 @@ mod sketch;
 mod state;
 mod step;
 mod tables;
+mod verdict;
 
+pub use accelerator::{
+    ABSENT_MAX, AbsentReading, AbsentReason, Accelerator, DeviceProcess, DeviceState, PROCESSES_MAX,
+};
 pub use batch::{
     BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, HotKind, Reject, TRIAL_MESSAGE,
     write_header,
@@ -31,7 +36,7 @@ pub use details::{
 pub use device::Device;
 pub use door::{Door, DoorError, DoorHeader, Greeting, GreetingKind};
 pub use engine::Engine;
-pub use event::{Event, EventKind, LogRecord, Severity, Trust, Verdict};
+pub use event::{Event, EventKind, FaultPhase, FaultRecord, LogRecord, Severity, Trust};
 pub use identity::{
     NAME_BYTES_MAX, TEXT_BYTES_MAX, bounded_name, bounded_text, name_hash, subject_token,
 };
@@ -42,6 +47,10 @@ pub use sketch::{BUCKETS_MAX, Sketch, SketchKind};
 pub use state::{Activity, Freshness};
 pub use step::{Field, Flag, Role, STEP_BYTES, STEP_LAYOUT, StepCore};
 pub use tables::{BatchWriter, Tables};
+pub use verdict::{
+    Action, Assessment, EVIDENCE_MAX, Evidence, Health, IMPACT_MAX, STEPS_MAX, VERDICTS_MAX,
+    Verdict, VerdictState,
+};
 
 /// Generated from `schema/eagle_eye.fbs` by `./dev gen`; do not edit.
 #[allow(

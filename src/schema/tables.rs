@@ -5,8 +5,8 @@ use std::sync::Arc;
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 use super::{
-    BatchHead, Device, Engine, EngineDetails, Event, LogRecord, Reading, Sketch, StepCore, Verdict,
-    wire,
+    Assessment, BatchHead, Device, Engine, EngineDetails, Event, FaultRecord, LogRecord, Reading,
+    Sketch, StepCore, Verdict, wire,
 };
 
 /// Builds batches of names, events and verdicts, at their own low rate.
@@ -41,6 +41,8 @@ pub struct Tables<'a> {
     pub events: &'a [Event],
     /// Verdicts to tell.
     pub verdicts: &'a [Verdict],
+    /// Assessments to tell.
+    pub assessments: &'a [Assessment],
     /// What engines say beside their steps.
     pub details: &'a [Arc<EngineDetails>],
     /// Newest steps, in a snapshot's answer.
@@ -61,7 +63,8 @@ impl BatchWriter {
         let engines = list(builder, tables.engines, write_engine);
         let devices = list(builder, tables.devices, write_device);
         let events = list(builder, tables.events, write_event);
-        let verdicts = list(builder, tables.verdicts, write_verdict);
+        let verdicts = list(builder, tables.verdicts, |b, verdict| verdict.to_wire(b));
+        let assessments = list(builder, tables.assessments, |b, of| of.to_wire(b));
         let details = list(builder, tables.details, |b, details| write_details(b, details));
         let steps = (!tables.steps.is_empty()).then(|| {
             let steps: Vec<wire::StepCore> =
@@ -85,6 +88,7 @@ impl BatchWriter {
             verdicts,
             held_ns: tables.held_ns,
             details,
+            assessments,
         };
         let batch = wire::Batch::create(builder, &args);
         wire::finish_batch_buffer(builder, batch);
@@ -92,9 +96,10 @@ impl BatchWriter {
     }
 }
 
-type TableList<'a, T> = WIPOffset<flatbuffers::Vector<'a, flatbuffers::ForwardsUOffset<T>>>;
+pub(super) type TableList<'a, T> =
+    WIPOffset<flatbuffers::Vector<'a, flatbuffers::ForwardsUOffset<T>>>;
 
-fn list<'b, T, W>(
+pub(super) fn list<'b, T, W>(
     builder: &mut FlatBufferBuilder<'b>,
     items: &[T],
     write: impl Fn(&mut FlatBufferBuilder<'b>, &T) -> WIPOffset<W>,
@@ -131,6 +136,7 @@ fn write_device<'b>(
     builder: &mut FlatBufferBuilder<'b>,
     device: &Device,
 ) -> WIPOffset<wire::Device<'b>> {
+    let accelerator = device.accelerator.as_ref().map(|of| of.to_wire(builder));
     let args = wire::DeviceArgs {
         index: device.index,
         name: name(builder, &device.name),
@@ -139,6 +145,7 @@ fn write_device<'b>(
         uuid: name(builder, &device.uuid),
         container: name(builder, &device.container),
         pod: name(builder, &device.pod),
+        accelerator,
     };
     wire::Device::create(builder, &args)
 }
@@ -148,6 +155,7 @@ fn write_event<'b>(
     event: &Event,
 ) -> WIPOffset<wire::Event<'b>> {
     let log = event.log.as_ref().map(|log| write_log(builder, log));
+    let fault = event.fault.as_ref().map(|fault| write_fault(builder, fault));
     let args = wire::EventArgs {
         id: event.id,
         kind: wire::EventKind(event.kind as u16),
@@ -160,6 +168,7 @@ fn write_event<'b>(
         log,
         code: event.code,
         lost: event.lost,
+        fault,
     };
     wire::Event::create(builder, &args)
 }
@@ -180,20 +189,22 @@ fn write_log<'b>(
     wire::LogRecord::create(builder, &args)
 }
 
-fn write_verdict<'b>(
+fn write_fault<'b>(
     builder: &mut FlatBufferBuilder<'b>,
-    verdict: &Verdict,
-) -> WIPOffset<wire::Verdict<'b>> {
-    let args = wire::VerdictArgs {
-        id: verdict.id,
-        revision: verdict.revision,
-        rule: name(builder, &verdict.rule),
-        severity: wire::Severity(verdict.severity as u8),
-        subject: name(builder, &verdict.subject),
-        text: Some(builder.create_string(super::bounded_text(&verdict.text))),
-        wall_ns: verdict.wall_ns,
+    fault: &FaultRecord,
+) -> WIPOffset<wire::FaultRecord<'b>> {
+    let args = wire::FaultRecordArgs {
+        phase: wire::FaultPhase(fault.phase as u8),
+        severity: fault.severity,
+        node_type: fault.node_type,
+        node_id: fault.node_id,
+        sub_node_type: fault.sub_node_type,
+        sub_node_id: fault.sub_node_id,
+        serial: fault.serial,
+        raised_wall_ns: fault.raised_wall_ns,
+        replayed: fault.replayed,
     };
-    wire::Verdict::create(builder, &args)
+    wire::FaultRecord::create(builder, &args)
 }
 
 fn write_details<'b>(
@@ -259,6 +270,9 @@ fn write_sketch<'b>(
     wire::Sketch::create(builder, &args)
 }
 
-fn name<'b>(builder: &mut FlatBufferBuilder<'b>, name: &str) -> Option<WIPOffset<&'b str>> {
+pub(super) fn name<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    name: &str,
+) -> Option<WIPOffset<&'b str>> {
     (!name.is_empty()).then(|| builder.create_string(super::bounded_name(name)))
 }

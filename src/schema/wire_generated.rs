@@ -112,10 +112,10 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Role {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_EVENT_KIND: u16 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_EVENT_KIND: u16 = 18;
+pub const ENUM_MAX_EVENT_KIND: u16 = 27;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_EVENT_KIND: [EventKind; 19] = [
+pub const ENUM_VALUES_EVENT_KIND: [EventKind; 28] = [
   EventKind::unknown,
   EventKind::engine_appeared,
   EventKind::engine_gone,
@@ -135,6 +135,15 @@ pub const ENUM_VALUES_EVENT_KIND: [EventKind; 19] = [
   EventKind::trace_events_lost,
   EventKind::source_hangs,
   EventKind::source_answers,
+  EventKind::device_appeared,
+  EventKind::device_gone,
+  EventKind::device_returned,
+  EventKind::device_resetting,
+  EventKind::device_upgrading,
+  EventKind::device_changed,
+  EventKind::device_fault,
+  EventKind::device_notice,
+  EventKind::device_events_lost,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -161,9 +170,18 @@ impl EventKind {
   pub const trace_events_lost: Self = Self(16);
   pub const source_hangs: Self = Self(17);
   pub const source_answers: Self = Self(18);
+  pub const device_appeared: Self = Self(19);
+  pub const device_gone: Self = Self(20);
+  pub const device_returned: Self = Self(21);
+  pub const device_resetting: Self = Self(22);
+  pub const device_upgrading: Self = Self(23);
+  pub const device_changed: Self = Self(24);
+  pub const device_fault: Self = Self(25);
+  pub const device_notice: Self = Self(26);
+  pub const device_events_lost: Self = Self(27);
 
   pub const ENUM_MIN: u16 = 0;
-  pub const ENUM_MAX: u16 = 18;
+  pub const ENUM_MAX: u16 = 27;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::unknown,
     Self::engine_appeared,
@@ -184,6 +202,15 @@ impl EventKind {
     Self::trace_events_lost,
     Self::source_hangs,
     Self::source_answers,
+    Self::device_appeared,
+    Self::device_gone,
+    Self::device_returned,
+    Self::device_resetting,
+    Self::device_upgrading,
+    Self::device_changed,
+    Self::device_fault,
+    Self::device_notice,
+    Self::device_events_lost,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -207,6 +234,15 @@ impl EventKind {
       Self::trace_events_lost => Some("trace_events_lost"),
       Self::source_hangs => Some("source_hangs"),
       Self::source_answers => Some("source_answers"),
+      Self::device_appeared => Some("device_appeared"),
+      Self::device_gone => Some("device_gone"),
+      Self::device_returned => Some("device_returned"),
+      Self::device_resetting => Some("device_resetting"),
+      Self::device_upgrading => Some("device_upgrading"),
+      Self::device_changed => Some("device_changed"),
+      Self::device_fault => Some("device_fault"),
+      Self::device_notice => Some("device_notice"),
+      Self::device_events_lost => Some("device_events_lost"),
       _ => None,
     }
   }
@@ -357,6 +393,614 @@ impl<'a> ::flatbuffers::Verifiable for Trust {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for Trust {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_DEVICE_STATE: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_DEVICE_STATE: u8 = 5;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_DEVICE_STATE: [DeviceState; 6] = [
+  DeviceState::unknown,
+  DeviceState::present,
+  DeviceState::gone,
+  DeviceState::resetting,
+  DeviceState::upgrading,
+  DeviceState::silent,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct DeviceState(pub u8);
+#[allow(non_upper_case_globals)]
+impl DeviceState {
+  pub const unknown: Self = Self(0);
+  pub const present: Self = Self(1);
+  pub const gone: Self = Self(2);
+  pub const resetting: Self = Self(3);
+  pub const upgrading: Self = Self(4);
+  pub const silent: Self = Self(5);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::present,
+    Self::gone,
+    Self::resetting,
+    Self::upgrading,
+    Self::silent,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::present => Some("present"),
+      Self::gone => Some("gone"),
+      Self::resetting => Some("resetting"),
+      Self::upgrading => Some("upgrading"),
+      Self::silent => Some("silent"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for DeviceState {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for DeviceState {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for DeviceState {
+    type Output = DeviceState;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for DeviceState {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for DeviceState {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for DeviceState {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_ABSENT_REASON: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_ABSENT_REASON: u8 = 5;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_ABSENT_REASON: [AbsentReason; 6] = [
+  AbsentReason::unknown,
+  AbsentReason::not_supported,
+  AbsentReason::no_permission,
+  AbsentReason::failed,
+  AbsentReason::hanging,
+  AbsentReason::not_in_library,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct AbsentReason(pub u8);
+#[allow(non_upper_case_globals)]
+impl AbsentReason {
+  pub const unknown: Self = Self(0);
+  pub const not_supported: Self = Self(1);
+  pub const no_permission: Self = Self(2);
+  pub const failed: Self = Self(3);
+  pub const hanging: Self = Self(4);
+  pub const not_in_library: Self = Self(5);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::not_supported,
+    Self::no_permission,
+    Self::failed,
+    Self::hanging,
+    Self::not_in_library,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::not_supported => Some("not_supported"),
+      Self::no_permission => Some("no_permission"),
+      Self::failed => Some("failed"),
+      Self::hanging => Some("hanging"),
+      Self::not_in_library => Some("not_in_library"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for AbsentReason {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for AbsentReason {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for AbsentReason {
+    type Output = AbsentReason;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for AbsentReason {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for AbsentReason {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for AbsentReason {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_FAULT_PHASE: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_FAULT_PHASE: u8 = 3;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_FAULT_PHASE: [FaultPhase; 4] = [
+  FaultPhase::unknown,
+  FaultPhase::occurred,
+  FaultPhase::raised,
+  FaultPhase::cleared,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct FaultPhase(pub u8);
+#[allow(non_upper_case_globals)]
+impl FaultPhase {
+  pub const unknown: Self = Self(0);
+  pub const occurred: Self = Self(1);
+  pub const raised: Self = Self(2);
+  pub const cleared: Self = Self(3);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::occurred,
+    Self::raised,
+    Self::cleared,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::occurred => Some("occurred"),
+      Self::raised => Some("raised"),
+      Self::cleared => Some("cleared"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for FaultPhase {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for FaultPhase {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for FaultPhase {
+    type Output = FaultPhase;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for FaultPhase {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for FaultPhase {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for FaultPhase {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_ACTION: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_ACTION: u8 = 10;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_ACTION: [Action; 11] = [
+  Action::none,
+  Action::restart_application,
+  Action::reset_device,
+  Action::reboot_node,
+  Action::repair_link,
+  Action::repair_cooling,
+  Action::upgrade_driver,
+  Action::replace_part,
+  Action::contact_vendor,
+  Action::investigate,
+  Action::change_setting,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Action(pub u8);
+#[allow(non_upper_case_globals)]
+impl Action {
+  pub const none: Self = Self(0);
+  pub const restart_application: Self = Self(1);
+  pub const reset_device: Self = Self(2);
+  pub const reboot_node: Self = Self(3);
+  pub const repair_link: Self = Self(4);
+  pub const repair_cooling: Self = Self(5);
+  pub const upgrade_driver: Self = Self(6);
+  pub const replace_part: Self = Self(7);
+  pub const contact_vendor: Self = Self(8);
+  pub const investigate: Self = Self(9);
+  pub const change_setting: Self = Self(10);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 10;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::none,
+    Self::restart_application,
+    Self::reset_device,
+    Self::reboot_node,
+    Self::repair_link,
+    Self::repair_cooling,
+    Self::upgrade_driver,
+    Self::replace_part,
+    Self::contact_vendor,
+    Self::investigate,
+    Self::change_setting,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::none => Some("none"),
+      Self::restart_application => Some("restart_application"),
+      Self::reset_device => Some("reset_device"),
+      Self::reboot_node => Some("reboot_node"),
+      Self::repair_link => Some("repair_link"),
+      Self::repair_cooling => Some("repair_cooling"),
+      Self::upgrade_driver => Some("upgrade_driver"),
+      Self::replace_part => Some("replace_part"),
+      Self::contact_vendor => Some("contact_vendor"),
+      Self::investigate => Some("investigate"),
+      Self::change_setting => Some("change_setting"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for Action {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for Action {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for Action {
+    type Output = Action;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for Action {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Action {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Action {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_VERDICT_STATE: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_VERDICT_STATE: u8 = 3;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_VERDICT_STATE: [VerdictState; 4] = [
+  VerdictState::unknown,
+  VerdictState::open,
+  VerdictState::changed,
+  VerdictState::resolved,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct VerdictState(pub u8);
+#[allow(non_upper_case_globals)]
+impl VerdictState {
+  pub const unknown: Self = Self(0);
+  pub const open: Self = Self(1);
+  pub const changed: Self = Self(2);
+  pub const resolved: Self = Self(3);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::open,
+    Self::changed,
+    Self::resolved,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::open => Some("open"),
+      Self::changed => Some("changed"),
+      Self::resolved => Some("resolved"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for VerdictState {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for VerdictState {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for VerdictState {
+    type Output = VerdictState;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for VerdictState {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for VerdictState {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for VerdictState {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_HEALTH: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_HEALTH: u8 = 6;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_HEALTH: [Health; 7] = [
+  Health::unknown,
+  Health::healthy,
+  Health::degraded,
+  Health::suspect,
+  Health::failed,
+  Health::resetting,
+  Health::gone,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Health(pub u8);
+#[allow(non_upper_case_globals)]
+impl Health {
+  pub const unknown: Self = Self(0);
+  pub const healthy: Self = Self(1);
+  pub const degraded: Self = Self(2);
+  pub const suspect: Self = Self(3);
+  pub const failed: Self = Self(4);
+  pub const resetting: Self = Self(5);
+  pub const gone: Self = Self(6);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 6;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::unknown,
+    Self::healthy,
+    Self::degraded,
+    Self::suspect,
+    Self::failed,
+    Self::resetting,
+    Self::gone,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::unknown => Some("unknown"),
+      Self::healthy => Some("healthy"),
+      Self::degraded => Some("degraded"),
+      Self::suspect => Some("suspect"),
+      Self::failed => Some("failed"),
+      Self::resetting => Some("resetting"),
+      Self::gone => Some("gone"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for Health {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for Health {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for Health {
+    type Output = Health;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for Health {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Health {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Health {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_SEVERITY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -2771,6 +3415,600 @@ impl ::core::fmt::Debug for Engine<'_> {
       ds.finish()
   }
 }
+pub enum DeviceProcessOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct DeviceProcess<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DeviceProcess<'a> {
+  type Inner = DeviceProcess<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DeviceProcess<'a> {
+  pub const VT_PROCESS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_MEMORY_BYTES: ::flatbuffers::VOffsetT = 6;
+  pub const VT_CONTAINER: ::flatbuffers::VOffsetT = 8;
+  pub const VT_POD: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DeviceProcess { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeviceProcessArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<DeviceProcess<'bldr>> {
+    let mut builder = DeviceProcessBuilder::new(_fbb);
+    builder.add_memory_bytes(args.memory_bytes);
+    if let Some(x) = args.pod { builder.add_pod(x); }
+    if let Some(x) = args.container { builder.add_container(x); }
+    builder.add_process(args.process);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn process(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(DeviceProcess::VT_PROCESS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn memory_bytes(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeviceProcess::VT_MEMORY_BYTES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn container(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DeviceProcess::VT_CONTAINER, None)}
+  }
+  #[inline]
+  pub fn pod(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DeviceProcess::VT_POD, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DeviceProcess<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("process", Self::VT_PROCESS, false)?
+     .visit_field::<u64>("memory_bytes", Self::VT_MEMORY_BYTES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("container", Self::VT_CONTAINER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("pod", Self::VT_POD, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeviceProcessArgs<'a> {
+    pub process: u32,
+    pub memory_bytes: u64,
+    pub container: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub pod: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for DeviceProcessArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DeviceProcessArgs {
+      process: 0,
+      memory_bytes: 0,
+      container: None,
+      pod: None,
+    }
+  }
+}
+
+pub struct DeviceProcessBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeviceProcessBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_process(&mut self, process: u32) {
+    self.fbb_.push_slot::<u32>(DeviceProcess::VT_PROCESS, process, 0);
+  }
+  #[inline]
+  pub fn add_memory_bytes(&mut self, memory_bytes: u64) {
+    self.fbb_.push_slot::<u64>(DeviceProcess::VT_MEMORY_BYTES, memory_bytes, 0);
+  }
+  #[inline]
+  pub fn add_container(&mut self, container: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DeviceProcess::VT_CONTAINER, container);
+  }
+  #[inline]
+  pub fn add_pod(&mut self, pod: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DeviceProcess::VT_POD, pod);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeviceProcessBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeviceProcessBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DeviceProcess<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DeviceProcess<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DeviceProcess");
+      ds.field("process", &self.process());
+      ds.field("memory_bytes", &self.memory_bytes());
+      ds.field("container", &self.container());
+      ds.field("pod", &self.pod());
+      ds.finish()
+  }
+}
+pub enum AbsentReadingOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct AbsentReading<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for AbsentReading<'a> {
+  type Inner = AbsentReading<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> AbsentReading<'a> {
+  pub const VT_METRIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_REASON: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    AbsentReading { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AbsentReadingArgs
+  ) -> ::flatbuffers::WIPOffset<AbsentReading<'bldr>> {
+    let mut builder = AbsentReadingBuilder::new(_fbb);
+    builder.add_metric(args.metric);
+    builder.add_reason(args.reason);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn metric(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(AbsentReading::VT_METRIC, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn reason(&self) -> AbsentReason {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<AbsentReason>(AbsentReading::VT_REASON, Some(AbsentReason::unknown)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for AbsentReading<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u16>("metric", Self::VT_METRIC, false)?
+     .visit_field::<AbsentReason>("reason", Self::VT_REASON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AbsentReadingArgs {
+    pub metric: u16,
+    pub reason: AbsentReason,
+}
+impl<'a> Default for AbsentReadingArgs {
+  #[inline]
+  fn default() -> Self {
+    AbsentReadingArgs {
+      metric: 0,
+      reason: AbsentReason::unknown,
+    }
+  }
+}
+
+pub struct AbsentReadingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AbsentReadingBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_metric(&mut self, metric: u16) {
+    self.fbb_.push_slot::<u16>(AbsentReading::VT_METRIC, metric, 0);
+  }
+  #[inline]
+  pub fn add_reason(&mut self, reason: AbsentReason) {
+    self.fbb_.push_slot::<AbsentReason>(AbsentReading::VT_REASON, reason, AbsentReason::unknown);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AbsentReadingBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AbsentReadingBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<AbsentReading<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for AbsentReading<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("AbsentReading");
+      ds.field("metric", &self.metric());
+      ds.field("reason", &self.reason());
+      ds.finish()
+  }
+}
+pub enum AcceleratorOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Accelerator<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Accelerator<'a> {
+  type Inner = Accelerator<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Accelerator<'a> {
+  pub const VT_DEVICE_MODEL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SERIAL: ::flatbuffers::VOffsetT = 6;
+  pub const VT_PCI: ::flatbuffers::VOffsetT = 8;
+  pub const VT_DRIVER: ::flatbuffers::VOffsetT = 10;
+  pub const VT_FIRMWARE: ::flatbuffers::VOffsetT = 12;
+  pub const VT_INFOROM: ::flatbuffers::VOffsetT = 14;
+  pub const VT_LIBRARY: ::flatbuffers::VOffsetT = 16;
+  pub const VT_PARENT: ::flatbuffers::VOffsetT = 18;
+  pub const VT_NUMA_NODE: ::flatbuffers::VOffsetT = 20;
+  pub const VT_STATE: ::flatbuffers::VOffsetT = 22;
+  pub const VT_STATE_SINCE_WALL_NS: ::flatbuffers::VOffsetT = 24;
+  pub const VT_SILENT_CALL: ::flatbuffers::VOffsetT = 26;
+  pub const VT_PROCESSES: ::flatbuffers::VOffsetT = 28;
+  pub const VT_ABSENT: ::flatbuffers::VOffsetT = 30;
+  pub const VT_SIMULATED: ::flatbuffers::VOffsetT = 32;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Accelerator { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AcceleratorArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Accelerator<'bldr>> {
+    let mut builder = AcceleratorBuilder::new(_fbb);
+    builder.add_state_since_wall_ns(args.state_since_wall_ns);
+    if let Some(x) = args.absent { builder.add_absent(x); }
+    if let Some(x) = args.processes { builder.add_processes(x); }
+    if let Some(x) = args.silent_call { builder.add_silent_call(x); }
+    if let Some(x) = args.parent { builder.add_parent(x); }
+    if let Some(x) = args.library { builder.add_library(x); }
+    if let Some(x) = args.inforom { builder.add_inforom(x); }
+    if let Some(x) = args.firmware { builder.add_firmware(x); }
+    if let Some(x) = args.driver { builder.add_driver(x); }
+    if let Some(x) = args.pci { builder.add_pci(x); }
+    if let Some(x) = args.serial { builder.add_serial(x); }
+    if let Some(x) = args.device_model { builder.add_device_model(x); }
+    builder.add_numa_node(args.numa_node);
+    builder.add_simulated(args.simulated);
+    builder.add_state(args.state);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn device_model(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_DEVICE_MODEL, None)}
+  }
+  #[inline]
+  pub fn serial(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_SERIAL, None)}
+  }
+  #[inline]
+  pub fn pci(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_PCI, None)}
+  }
+  #[inline]
+  pub fn driver(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_DRIVER, None)}
+  }
+  #[inline]
+  pub fn firmware(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_FIRMWARE, None)}
+  }
+  #[inline]
+  pub fn inforom(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_INFOROM, None)}
+  }
+  #[inline]
+  pub fn library(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_LIBRARY, None)}
+  }
+  #[inline]
+  pub fn parent(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_PARENT, None)}
+  }
+  #[inline]
+  pub fn numa_node(&self) -> i16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i16>(Accelerator::VT_NUMA_NODE, Some(-1)).unwrap()}
+  }
+  #[inline]
+  pub fn state(&self) -> DeviceState {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<DeviceState>(Accelerator::VT_STATE, Some(DeviceState::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn state_since_wall_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Accelerator::VT_STATE_SINCE_WALL_NS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn silent_call(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Accelerator::VT_SILENT_CALL, None)}
+  }
+  #[inline]
+  pub fn processes(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceProcess<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceProcess>>>>(Accelerator::VT_PROCESSES, None)}
+  }
+  #[inline]
+  pub fn absent(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AbsentReading<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AbsentReading>>>>(Accelerator::VT_ABSENT, None)}
+  }
+  #[inline]
+  pub fn simulated(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Accelerator::VT_SIMULATED, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Accelerator<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device_model", Self::VT_DEVICE_MODEL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("serial", Self::VT_SERIAL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("pci", Self::VT_PCI, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("driver", Self::VT_DRIVER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("firmware", Self::VT_FIRMWARE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("inforom", Self::VT_INFOROM, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("library", Self::VT_LIBRARY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("parent", Self::VT_PARENT, false)?
+     .visit_field::<i16>("numa_node", Self::VT_NUMA_NODE, false)?
+     .visit_field::<DeviceState>("state", Self::VT_STATE, false)?
+     .visit_field::<u64>("state_since_wall_ns", Self::VT_STATE_SINCE_WALL_NS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("silent_call", Self::VT_SILENT_CALL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<DeviceProcess>>>>("processes", Self::VT_PROCESSES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<AbsentReading>>>>("absent", Self::VT_ABSENT, false)?
+     .visit_field::<bool>("simulated", Self::VT_SIMULATED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AcceleratorArgs<'a> {
+    pub device_model: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub serial: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub pci: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub driver: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub firmware: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub inforom: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub library: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub parent: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub numa_node: i16,
+    pub state: DeviceState,
+    pub state_since_wall_ns: u64,
+    pub silent_call: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub processes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceProcess<'a>>>>>,
+    pub absent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AbsentReading<'a>>>>>,
+    pub simulated: bool,
+}
+impl<'a> Default for AcceleratorArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AcceleratorArgs {
+      device_model: None,
+      serial: None,
+      pci: None,
+      driver: None,
+      firmware: None,
+      inforom: None,
+      library: None,
+      parent: None,
+      numa_node: -1,
+      state: DeviceState::unknown,
+      state_since_wall_ns: 0,
+      silent_call: None,
+      processes: None,
+      absent: None,
+      simulated: false,
+    }
+  }
+}
+
+pub struct AcceleratorBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AcceleratorBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_device_model(&mut self, device_model: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_DEVICE_MODEL, device_model);
+  }
+  #[inline]
+  pub fn add_serial(&mut self, serial: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_SERIAL, serial);
+  }
+  #[inline]
+  pub fn add_pci(&mut self, pci: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_PCI, pci);
+  }
+  #[inline]
+  pub fn add_driver(&mut self, driver: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_DRIVER, driver);
+  }
+  #[inline]
+  pub fn add_firmware(&mut self, firmware: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_FIRMWARE, firmware);
+  }
+  #[inline]
+  pub fn add_inforom(&mut self, inforom: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_INFOROM, inforom);
+  }
+  #[inline]
+  pub fn add_library(&mut self, library: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_LIBRARY, library);
+  }
+  #[inline]
+  pub fn add_parent(&mut self, parent: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_PARENT, parent);
+  }
+  #[inline]
+  pub fn add_numa_node(&mut self, numa_node: i16) {
+    self.fbb_.push_slot::<i16>(Accelerator::VT_NUMA_NODE, numa_node, -1);
+  }
+  #[inline]
+  pub fn add_state(&mut self, state: DeviceState) {
+    self.fbb_.push_slot::<DeviceState>(Accelerator::VT_STATE, state, DeviceState::unknown);
+  }
+  #[inline]
+  pub fn add_state_since_wall_ns(&mut self, state_since_wall_ns: u64) {
+    self.fbb_.push_slot::<u64>(Accelerator::VT_STATE_SINCE_WALL_NS, state_since_wall_ns, 0);
+  }
+  #[inline]
+  pub fn add_silent_call(&mut self, silent_call: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_SILENT_CALL, silent_call);
+  }
+  #[inline]
+  pub fn add_processes(&mut self, processes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<DeviceProcess<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_PROCESSES, processes);
+  }
+  #[inline]
+  pub fn add_absent(&mut self, absent: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<AbsentReading<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_ABSENT, absent);
+  }
+  #[inline]
+  pub fn add_simulated(&mut self, simulated: bool) {
+    self.fbb_.push_slot::<bool>(Accelerator::VT_SIMULATED, simulated, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AcceleratorBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AcceleratorBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Accelerator<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Accelerator<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Accelerator");
+      ds.field("device_model", &self.device_model());
+      ds.field("serial", &self.serial());
+      ds.field("pci", &self.pci());
+      ds.field("driver", &self.driver());
+      ds.field("firmware", &self.firmware());
+      ds.field("inforom", &self.inforom());
+      ds.field("library", &self.library());
+      ds.field("parent", &self.parent());
+      ds.field("numa_node", &self.numa_node());
+      ds.field("state", &self.state());
+      ds.field("state_since_wall_ns", &self.state_since_wall_ns());
+      ds.field("silent_call", &self.silent_call());
+      ds.field("processes", &self.processes());
+      ds.field("absent", &self.absent());
+      ds.field("simulated", &self.simulated());
+      ds.finish()
+  }
+}
 pub enum DeviceOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -2794,6 +4032,7 @@ impl<'a> Device<'a> {
   pub const VT_UUID: ::flatbuffers::VOffsetT = 12;
   pub const VT_CONTAINER: ::flatbuffers::VOffsetT = 14;
   pub const VT_POD: ::flatbuffers::VOffsetT = 16;
+  pub const VT_ACCELERATOR: ::flatbuffers::VOffsetT = 18;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2805,6 +4044,7 @@ impl<'a> Device<'a> {
     args: &'args DeviceArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Device<'bldr>> {
     let mut builder = DeviceBuilder::new(_fbb);
+    if let Some(x) = args.accelerator { builder.add_accelerator(x); }
     if let Some(x) = args.pod { builder.add_pod(x); }
     if let Some(x) = args.container { builder.add_container(x); }
     if let Some(x) = args.uuid { builder.add_uuid(x); }
@@ -2865,6 +4105,13 @@ impl<'a> Device<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Device::VT_POD, None)}
   }
+  #[inline]
+  pub fn accelerator(&self) -> Option<Accelerator<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Accelerator>>(Device::VT_ACCELERATOR, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Device<'_> {
@@ -2880,6 +4127,7 @@ impl ::flatbuffers::Verifiable for Device<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("uuid", Self::VT_UUID, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("container", Self::VT_CONTAINER, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("pod", Self::VT_POD, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Accelerator>>("accelerator", Self::VT_ACCELERATOR, false)?
      .finish();
     Ok(())
   }
@@ -2892,6 +4140,7 @@ pub struct DeviceArgs<'a> {
     pub uuid: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub container: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub pod: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub accelerator: Option<::flatbuffers::WIPOffset<Accelerator<'a>>>,
 }
 impl<'a> Default for DeviceArgs<'a> {
   #[inline]
@@ -2904,6 +4153,7 @@ impl<'a> Default for DeviceArgs<'a> {
       uuid: None,
       container: None,
       pod: None,
+      accelerator: None,
     }
   }
 }
@@ -2942,6 +4192,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeviceBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Device::VT_POD, pod);
   }
   #[inline]
+  pub fn add_accelerator(&mut self, accelerator: ::flatbuffers::WIPOffset<Accelerator<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Accelerator>>(Device::VT_ACCELERATOR, accelerator);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeviceBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     DeviceBuilder {
@@ -2966,6 +4220,239 @@ impl ::core::fmt::Debug for Device<'_> {
       ds.field("uuid", &self.uuid());
       ds.field("container", &self.container());
       ds.field("pod", &self.pod());
+      ds.field("accelerator", &self.accelerator());
+      ds.finish()
+  }
+}
+pub enum FaultRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct FaultRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for FaultRecord<'a> {
+  type Inner = FaultRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> FaultRecord<'a> {
+  pub const VT_PHASE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEVERITY: ::flatbuffers::VOffsetT = 6;
+  pub const VT_NODE_TYPE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_NODE_ID: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SUB_NODE_TYPE: ::flatbuffers::VOffsetT = 12;
+  pub const VT_SUB_NODE_ID: ::flatbuffers::VOffsetT = 14;
+  pub const VT_SERIAL: ::flatbuffers::VOffsetT = 16;
+  pub const VT_RAISED_WALL_NS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_REPLAYED: ::flatbuffers::VOffsetT = 20;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    FaultRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args FaultRecordArgs
+  ) -> ::flatbuffers::WIPOffset<FaultRecord<'bldr>> {
+    let mut builder = FaultRecordBuilder::new(_fbb);
+    builder.add_raised_wall_ns(args.raised_wall_ns);
+    builder.add_serial(args.serial);
+    builder.add_sub_node_id(args.sub_node_id);
+    builder.add_sub_node_type(args.sub_node_type);
+    builder.add_node_id(args.node_id);
+    builder.add_node_type(args.node_type);
+    builder.add_replayed(args.replayed);
+    builder.add_severity(args.severity);
+    builder.add_phase(args.phase);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn phase(&self) -> FaultPhase {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<FaultPhase>(FaultRecord::VT_PHASE, Some(FaultPhase::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn severity(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(FaultRecord::VT_SEVERITY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn node_type(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(FaultRecord::VT_NODE_TYPE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn node_id(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(FaultRecord::VT_NODE_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn sub_node_type(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(FaultRecord::VT_SUB_NODE_TYPE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn sub_node_id(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(FaultRecord::VT_SUB_NODE_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn serial(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(FaultRecord::VT_SERIAL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn raised_wall_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(FaultRecord::VT_RAISED_WALL_NS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn replayed(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(FaultRecord::VT_REPLAYED, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for FaultRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<FaultPhase>("phase", Self::VT_PHASE, false)?
+     .visit_field::<u8>("severity", Self::VT_SEVERITY, false)?
+     .visit_field::<u16>("node_type", Self::VT_NODE_TYPE, false)?
+     .visit_field::<u16>("node_id", Self::VT_NODE_ID, false)?
+     .visit_field::<u16>("sub_node_type", Self::VT_SUB_NODE_TYPE, false)?
+     .visit_field::<u16>("sub_node_id", Self::VT_SUB_NODE_ID, false)?
+     .visit_field::<u64>("serial", Self::VT_SERIAL, false)?
+     .visit_field::<u64>("raised_wall_ns", Self::VT_RAISED_WALL_NS, false)?
+     .visit_field::<bool>("replayed", Self::VT_REPLAYED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct FaultRecordArgs {
+    pub phase: FaultPhase,
+    pub severity: u8,
+    pub node_type: u16,
+    pub node_id: u16,
+    pub sub_node_type: u16,
+    pub sub_node_id: u16,
+    pub serial: u64,
+    pub raised_wall_ns: u64,
+    pub replayed: bool,
+}
+impl<'a> Default for FaultRecordArgs {
+  #[inline]
+  fn default() -> Self {
+    FaultRecordArgs {
+      phase: FaultPhase::unknown,
+      severity: 0,
+      node_type: 0,
+      node_id: 0,
+      sub_node_type: 0,
+      sub_node_id: 0,
+      serial: 0,
+      raised_wall_ns: 0,
+      replayed: false,
+    }
+  }
+}
+
+pub struct FaultRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FaultRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_phase(&mut self, phase: FaultPhase) {
+    self.fbb_.push_slot::<FaultPhase>(FaultRecord::VT_PHASE, phase, FaultPhase::unknown);
+  }
+  #[inline]
+  pub fn add_severity(&mut self, severity: u8) {
+    self.fbb_.push_slot::<u8>(FaultRecord::VT_SEVERITY, severity, 0);
+  }
+  #[inline]
+  pub fn add_node_type(&mut self, node_type: u16) {
+    self.fbb_.push_slot::<u16>(FaultRecord::VT_NODE_TYPE, node_type, 0);
+  }
+  #[inline]
+  pub fn add_node_id(&mut self, node_id: u16) {
+    self.fbb_.push_slot::<u16>(FaultRecord::VT_NODE_ID, node_id, 0);
+  }
+  #[inline]
+  pub fn add_sub_node_type(&mut self, sub_node_type: u16) {
+    self.fbb_.push_slot::<u16>(FaultRecord::VT_SUB_NODE_TYPE, sub_node_type, 0);
+  }
+  #[inline]
+  pub fn add_sub_node_id(&mut self, sub_node_id: u16) {
+    self.fbb_.push_slot::<u16>(FaultRecord::VT_SUB_NODE_ID, sub_node_id, 0);
+  }
+  #[inline]
+  pub fn add_serial(&mut self, serial: u64) {
+    self.fbb_.push_slot::<u64>(FaultRecord::VT_SERIAL, serial, 0);
+  }
+  #[inline]
+  pub fn add_raised_wall_ns(&mut self, raised_wall_ns: u64) {
+    self.fbb_.push_slot::<u64>(FaultRecord::VT_RAISED_WALL_NS, raised_wall_ns, 0);
+  }
+  #[inline]
+  pub fn add_replayed(&mut self, replayed: bool) {
+    self.fbb_.push_slot::<bool>(FaultRecord::VT_REPLAYED, replayed, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FaultRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    FaultRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<FaultRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for FaultRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("FaultRecord");
+      ds.field("phase", &self.phase());
+      ds.field("severity", &self.severity());
+      ds.field("node_type", &self.node_type());
+      ds.field("node_id", &self.node_id());
+      ds.field("sub_node_type", &self.sub_node_type());
+      ds.field("sub_node_id", &self.sub_node_id());
+      ds.field("serial", &self.serial());
+      ds.field("raised_wall_ns", &self.raised_wall_ns());
+      ds.field("replayed", &self.replayed());
       ds.finish()
   }
 }
@@ -3194,6 +4681,7 @@ impl<'a> Event<'a> {
   pub const VT_LOG: ::flatbuffers::VOffsetT = 20;
   pub const VT_CODE: ::flatbuffers::VOffsetT = 22;
   pub const VT_LOST: ::flatbuffers::VOffsetT = 24;
+  pub const VT_FAULT: ::flatbuffers::VOffsetT = 26;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3210,6 +4698,7 @@ impl<'a> Event<'a> {
     builder.add_monotonic_ns(args.monotonic_ns);
     builder.add_wall_ns(args.wall_ns);
     builder.add_id(args.id);
+    if let Some(x) = args.fault { builder.add_fault(x); }
     if let Some(x) = args.log { builder.add_log(x); }
     if let Some(x) = args.text { builder.add_text(x); }
     if let Some(x) = args.subject { builder.add_subject(x); }
@@ -3297,6 +4786,13 @@ impl<'a> Event<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Event::VT_LOST, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn fault(&self) -> Option<FaultRecord<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<FaultRecord>>(Event::VT_FAULT, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Event<'_> {
@@ -3316,6 +4812,7 @@ impl ::flatbuffers::Verifiable for Event<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<LogRecord>>("log", Self::VT_LOG, false)?
      .visit_field::<u64>("code", Self::VT_CODE, false)?
      .visit_field::<u64>("lost", Self::VT_LOST, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<FaultRecord>>("fault", Self::VT_FAULT, false)?
      .finish();
     Ok(())
   }
@@ -3332,6 +4829,7 @@ pub struct EventArgs<'a> {
     pub log: Option<::flatbuffers::WIPOffset<LogRecord<'a>>>,
     pub code: u64,
     pub lost: u64,
+    pub fault: Option<::flatbuffers::WIPOffset<FaultRecord<'a>>>,
 }
 impl<'a> Default for EventArgs<'a> {
   #[inline]
@@ -3348,6 +4846,7 @@ impl<'a> Default for EventArgs<'a> {
       log: None,
       code: 0,
       lost: 0,
+      fault: None,
     }
   }
 }
@@ -3402,6 +4901,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EventBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Event::VT_LOST, lost, 0);
   }
   #[inline]
+  pub fn add_fault(&mut self, fault: ::flatbuffers::WIPOffset<FaultRecord<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<FaultRecord>>(Event::VT_FAULT, fault);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EventBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     EventBuilder {
@@ -3430,6 +4933,222 @@ impl ::core::fmt::Debug for Event<'_> {
       ds.field("log", &self.log());
       ds.field("code", &self.code());
       ds.field("lost", &self.lost());
+      ds.field("fault", &self.fault());
+      ds.finish()
+  }
+}
+pub enum EvidenceOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Evidence<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Evidence<'a> {
+  type Inner = Evidence<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Evidence<'a> {
+  pub const VT_WALL_NS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SOURCE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_SUBJECT: ::flatbuffers::VOffsetT = 8;
+  pub const VT_TEXT: ::flatbuffers::VOffsetT = 10;
+  pub const VT_EVENT: ::flatbuffers::VOffsetT = 12;
+  pub const VT_METRIC: ::flatbuffers::VOffsetT = 14;
+  pub const VT_VALUE: ::flatbuffers::VOffsetT = 16;
+  pub const VT_LIMIT: ::flatbuffers::VOffsetT = 18;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Evidence { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EvidenceArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Evidence<'bldr>> {
+    let mut builder = EvidenceBuilder::new(_fbb);
+    builder.add_limit(args.limit);
+    builder.add_value(args.value);
+    builder.add_event(args.event);
+    builder.add_wall_ns(args.wall_ns);
+    if let Some(x) = args.text { builder.add_text(x); }
+    if let Some(x) = args.subject { builder.add_subject(x); }
+    if let Some(x) = args.source { builder.add_source(x); }
+    builder.add_metric(args.metric);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn wall_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Evidence::VT_WALL_NS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn source(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Evidence::VT_SOURCE, None)}
+  }
+  #[inline]
+  pub fn subject(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Evidence::VT_SUBJECT, None)}
+  }
+  #[inline]
+  pub fn text(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Evidence::VT_TEXT, None)}
+  }
+  #[inline]
+  pub fn event(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Evidence::VT_EVENT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn metric(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(Evidence::VT_METRIC, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn value(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(Evidence::VT_VALUE, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn limit(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(Evidence::VT_LIMIT, Some(0.0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Evidence<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("wall_ns", Self::VT_WALL_NS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("source", Self::VT_SOURCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subject", Self::VT_SUBJECT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+     .visit_field::<u64>("event", Self::VT_EVENT, false)?
+     .visit_field::<u16>("metric", Self::VT_METRIC, false)?
+     .visit_field::<f64>("value", Self::VT_VALUE, false)?
+     .visit_field::<f64>("limit", Self::VT_LIMIT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EvidenceArgs<'a> {
+    pub wall_ns: u64,
+    pub source: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub subject: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub event: u64,
+    pub metric: u16,
+    pub value: f64,
+    pub limit: f64,
+}
+impl<'a> Default for EvidenceArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    EvidenceArgs {
+      wall_ns: 0,
+      source: None,
+      subject: None,
+      text: None,
+      event: 0,
+      metric: 0,
+      value: 0.0,
+      limit: 0.0,
+    }
+  }
+}
+
+pub struct EvidenceBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EvidenceBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_wall_ns(&mut self, wall_ns: u64) {
+    self.fbb_.push_slot::<u64>(Evidence::VT_WALL_NS, wall_ns, 0);
+  }
+  #[inline]
+  pub fn add_source(&mut self, source: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Evidence::VT_SOURCE, source);
+  }
+  #[inline]
+  pub fn add_subject(&mut self, subject: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Evidence::VT_SUBJECT, subject);
+  }
+  #[inline]
+  pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Evidence::VT_TEXT, text);
+  }
+  #[inline]
+  pub fn add_event(&mut self, event: u64) {
+    self.fbb_.push_slot::<u64>(Evidence::VT_EVENT, event, 0);
+  }
+  #[inline]
+  pub fn add_metric(&mut self, metric: u16) {
+    self.fbb_.push_slot::<u16>(Evidence::VT_METRIC, metric, 0);
+  }
+  #[inline]
+  pub fn add_value(&mut self, value: f64) {
+    self.fbb_.push_slot::<f64>(Evidence::VT_VALUE, value, 0.0);
+  }
+  #[inline]
+  pub fn add_limit(&mut self, limit: f64) {
+    self.fbb_.push_slot::<f64>(Evidence::VT_LIMIT, limit, 0.0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EvidenceBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EvidenceBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Evidence<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Evidence<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Evidence");
+      ds.field("wall_ns", &self.wall_ns());
+      ds.field("source", &self.source());
+      ds.field("subject", &self.subject());
+      ds.field("text", &self.text());
+      ds.field("event", &self.event());
+      ds.field("metric", &self.metric());
+      ds.field("value", &self.value());
+      ds.field("limit", &self.limit());
       ds.finish()
   }
 }
@@ -3456,6 +5175,22 @@ impl<'a> Verdict<'a> {
   pub const VT_SUBJECT: ::flatbuffers::VOffsetT = 12;
   pub const VT_TEXT: ::flatbuffers::VOffsetT = 14;
   pub const VT_WALL_NS: ::flatbuffers::VOffsetT = 16;
+  pub const VT_STATE: ::flatbuffers::VOffsetT = 18;
+  pub const VT_SINCE_WALL_NS: ::flatbuffers::VOffsetT = 20;
+  pub const VT_SUBJECT_KIND: ::flatbuffers::VOffsetT = 22;
+  pub const VT_CAUSE: ::flatbuffers::VOffsetT = 24;
+  pub const VT_CONFIDENCE: ::flatbuffers::VOffsetT = 26;
+  pub const VT_EVIDENCE: ::flatbuffers::VOffsetT = 28;
+  pub const VT_IMPACT: ::flatbuffers::VOffsetT = 30;
+  pub const VT_ACTION: ::flatbuffers::VOffsetT = 32;
+  pub const VT_STEPS: ::flatbuffers::VOffsetT = 34;
+  pub const VT_PAGE: ::flatbuffers::VOffsetT = 36;
+  pub const VT_DATA_VERSION: ::flatbuffers::VOffsetT = 38;
+  pub const VT_CAUSED_BY: ::flatbuffers::VOffsetT = 40;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 42;
+  pub const VT_SILENCED_UNTIL_WALL_NS: ::flatbuffers::VOffsetT = 44;
+  pub const VT_SILENCED_BY: ::flatbuffers::VOffsetT = 46;
+  pub const VT_LIMIT_SOURCE: ::flatbuffers::VOffsetT = 48;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3467,12 +5202,28 @@ impl<'a> Verdict<'a> {
     args: &'args VerdictArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Verdict<'bldr>> {
     let mut builder = VerdictBuilder::new(_fbb);
+    builder.add_silenced_until_wall_ns(args.silenced_until_wall_ns);
+    builder.add_count(args.count);
+    builder.add_caused_by(args.caused_by);
+    builder.add_since_wall_ns(args.since_wall_ns);
     builder.add_wall_ns(args.wall_ns);
     builder.add_id(args.id);
+    if let Some(x) = args.limit_source { builder.add_limit_source(x); }
+    if let Some(x) = args.silenced_by { builder.add_silenced_by(x); }
+    if let Some(x) = args.data_version { builder.add_data_version(x); }
+    if let Some(x) = args.page { builder.add_page(x); }
+    if let Some(x) = args.steps { builder.add_steps(x); }
+    if let Some(x) = args.impact { builder.add_impact(x); }
+    if let Some(x) = args.evidence { builder.add_evidence(x); }
+    builder.add_confidence(args.confidence);
+    if let Some(x) = args.cause { builder.add_cause(x); }
+    if let Some(x) = args.subject_kind { builder.add_subject_kind(x); }
     if let Some(x) = args.text { builder.add_text(x); }
     if let Some(x) = args.subject { builder.add_subject(x); }
     if let Some(x) = args.rule { builder.add_rule(x); }
     builder.add_revision(args.revision);
+    builder.add_action(args.action);
+    builder.add_state(args.state);
     builder.add_severity(args.severity);
     builder.finish()
   }
@@ -3527,6 +5278,118 @@ impl<'a> Verdict<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Verdict::VT_WALL_NS, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn state(&self) -> VerdictState {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<VerdictState>(Verdict::VT_STATE, Some(VerdictState::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn since_wall_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Verdict::VT_SINCE_WALL_NS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn subject_kind(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Verdict::VT_SUBJECT_KIND, None)}
+  }
+  #[inline]
+  pub fn cause(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Verdict::VT_CAUSE, None)}
+  }
+  #[inline]
+  pub fn confidence(&self) -> f32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f32>(Verdict::VT_CONFIDENCE, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn evidence(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Evidence<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Evidence>>>>(Verdict::VT_EVIDENCE, None)}
+  }
+  #[inline]
+  pub fn impact(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>(Verdict::VT_IMPACT, None)}
+  }
+  #[inline]
+  pub fn action(&self) -> Action {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Action>(Verdict::VT_ACTION, Some(Action::none)).unwrap()}
+  }
+  #[inline]
+  pub fn steps(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>(Verdict::VT_STEPS, None)}
+  }
+  #[inline]
+  pub fn page(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Verdict::VT_PAGE, None)}
+  }
+  #[inline]
+  pub fn data_version(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Verdict::VT_DATA_VERSION, None)}
+  }
+  #[inline]
+  pub fn caused_by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Verdict::VT_CAUSED_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn count(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Verdict::VT_COUNT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn silenced_until_wall_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Verdict::VT_SILENCED_UNTIL_WALL_NS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn silenced_by(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Verdict::VT_SILENCED_BY, None)}
+  }
+  #[inline]
+  pub fn limit_source(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Verdict::VT_LIMIT_SOURCE, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Verdict<'_> {
@@ -3542,6 +5405,22 @@ impl ::flatbuffers::Verifiable for Verdict<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subject", Self::VT_SUBJECT, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
      .visit_field::<u64>("wall_ns", Self::VT_WALL_NS, false)?
+     .visit_field::<VerdictState>("state", Self::VT_STATE, false)?
+     .visit_field::<u64>("since_wall_ns", Self::VT_SINCE_WALL_NS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subject_kind", Self::VT_SUBJECT_KIND, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cause", Self::VT_CAUSE, false)?
+     .visit_field::<f32>("confidence", Self::VT_CONFIDENCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Evidence>>>>("evidence", Self::VT_EVIDENCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>>>("impact", Self::VT_IMPACT, false)?
+     .visit_field::<Action>("action", Self::VT_ACTION, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>>>("steps", Self::VT_STEPS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("page", Self::VT_PAGE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("data_version", Self::VT_DATA_VERSION, false)?
+     .visit_field::<u64>("caused_by", Self::VT_CAUSED_BY, false)?
+     .visit_field::<u64>("count", Self::VT_COUNT, false)?
+     .visit_field::<u64>("silenced_until_wall_ns", Self::VT_SILENCED_UNTIL_WALL_NS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("silenced_by", Self::VT_SILENCED_BY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("limit_source", Self::VT_LIMIT_SOURCE, false)?
      .finish();
     Ok(())
   }
@@ -3554,6 +5433,22 @@ pub struct VerdictArgs<'a> {
     pub subject: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub wall_ns: u64,
+    pub state: VerdictState,
+    pub since_wall_ns: u64,
+    pub subject_kind: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub cause: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub confidence: f32,
+    pub evidence: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Evidence<'a>>>>>,
+    pub impact: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
+    pub action: Action,
+    pub steps: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
+    pub page: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub data_version: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub caused_by: u64,
+    pub count: u64,
+    pub silenced_until_wall_ns: u64,
+    pub silenced_by: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub limit_source: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for VerdictArgs<'a> {
   #[inline]
@@ -3566,6 +5461,22 @@ impl<'a> Default for VerdictArgs<'a> {
       subject: None,
       text: None,
       wall_ns: 0,
+      state: VerdictState::unknown,
+      since_wall_ns: 0,
+      subject_kind: None,
+      cause: None,
+      confidence: 0.0,
+      evidence: None,
+      impact: None,
+      action: Action::none,
+      steps: None,
+      page: None,
+      data_version: None,
+      caused_by: 0,
+      count: 0,
+      silenced_until_wall_ns: 0,
+      silenced_by: None,
+      limit_source: None,
     }
   }
 }
@@ -3604,6 +5515,70 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> VerdictBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Verdict::VT_WALL_NS, wall_ns, 0);
   }
   #[inline]
+  pub fn add_state(&mut self, state: VerdictState) {
+    self.fbb_.push_slot::<VerdictState>(Verdict::VT_STATE, state, VerdictState::unknown);
+  }
+  #[inline]
+  pub fn add_since_wall_ns(&mut self, since_wall_ns: u64) {
+    self.fbb_.push_slot::<u64>(Verdict::VT_SINCE_WALL_NS, since_wall_ns, 0);
+  }
+  #[inline]
+  pub fn add_subject_kind(&mut self, subject_kind: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_SUBJECT_KIND, subject_kind);
+  }
+  #[inline]
+  pub fn add_cause(&mut self, cause: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_CAUSE, cause);
+  }
+  #[inline]
+  pub fn add_confidence(&mut self, confidence: f32) {
+    self.fbb_.push_slot::<f32>(Verdict::VT_CONFIDENCE, confidence, 0.0);
+  }
+  #[inline]
+  pub fn add_evidence(&mut self, evidence: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Evidence<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_EVIDENCE, evidence);
+  }
+  #[inline]
+  pub fn add_impact(&mut self, impact: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<&'b  str>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_IMPACT, impact);
+  }
+  #[inline]
+  pub fn add_action(&mut self, action: Action) {
+    self.fbb_.push_slot::<Action>(Verdict::VT_ACTION, action, Action::none);
+  }
+  #[inline]
+  pub fn add_steps(&mut self, steps: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<&'b  str>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_STEPS, steps);
+  }
+  #[inline]
+  pub fn add_page(&mut self, page: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_PAGE, page);
+  }
+  #[inline]
+  pub fn add_data_version(&mut self, data_version: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_DATA_VERSION, data_version);
+  }
+  #[inline]
+  pub fn add_caused_by(&mut self, caused_by: u64) {
+    self.fbb_.push_slot::<u64>(Verdict::VT_CAUSED_BY, caused_by, 0);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u64) {
+    self.fbb_.push_slot::<u64>(Verdict::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn add_silenced_until_wall_ns(&mut self, silenced_until_wall_ns: u64) {
+    self.fbb_.push_slot::<u64>(Verdict::VT_SILENCED_UNTIL_WALL_NS, silenced_until_wall_ns, 0);
+  }
+  #[inline]
+  pub fn add_silenced_by(&mut self, silenced_by: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_SILENCED_BY, silenced_by);
+  }
+  #[inline]
+  pub fn add_limit_source(&mut self, limit_source: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Verdict::VT_LIMIT_SOURCE, limit_source);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> VerdictBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     VerdictBuilder {
@@ -3628,6 +5603,186 @@ impl ::core::fmt::Debug for Verdict<'_> {
       ds.field("subject", &self.subject());
       ds.field("text", &self.text());
       ds.field("wall_ns", &self.wall_ns());
+      ds.field("state", &self.state());
+      ds.field("since_wall_ns", &self.since_wall_ns());
+      ds.field("subject_kind", &self.subject_kind());
+      ds.field("cause", &self.cause());
+      ds.field("confidence", &self.confidence());
+      ds.field("evidence", &self.evidence());
+      ds.field("impact", &self.impact());
+      ds.field("action", &self.action());
+      ds.field("steps", &self.steps());
+      ds.field("page", &self.page());
+      ds.field("data_version", &self.data_version());
+      ds.field("caused_by", &self.caused_by());
+      ds.field("count", &self.count());
+      ds.field("silenced_until_wall_ns", &self.silenced_until_wall_ns());
+      ds.field("silenced_by", &self.silenced_by());
+      ds.field("limit_source", &self.limit_source());
+      ds.finish()
+  }
+}
+pub enum AssessmentOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Assessment<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Assessment<'a> {
+  type Inner = Assessment<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Assessment<'a> {
+  pub const VT_SUBJECT: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SUBJECT_KIND: ::flatbuffers::VOffsetT = 6;
+  pub const VT_HEALTH: ::flatbuffers::VOffsetT = 8;
+  pub const VT_SINCE_WALL_NS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_VERDICTS: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Assessment { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AssessmentArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Assessment<'bldr>> {
+    let mut builder = AssessmentBuilder::new(_fbb);
+    builder.add_since_wall_ns(args.since_wall_ns);
+    if let Some(x) = args.verdicts { builder.add_verdicts(x); }
+    if let Some(x) = args.subject_kind { builder.add_subject_kind(x); }
+    if let Some(x) = args.subject { builder.add_subject(x); }
+    builder.add_health(args.health);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn subject(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Assessment::VT_SUBJECT, None)}
+  }
+  #[inline]
+  pub fn subject_kind(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Assessment::VT_SUBJECT_KIND, None)}
+  }
+  #[inline]
+  pub fn health(&self) -> Health {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Health>(Assessment::VT_HEALTH, Some(Health::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn since_wall_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Assessment::VT_SINCE_WALL_NS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn verdicts(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Assessment::VT_VERDICTS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Assessment<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subject", Self::VT_SUBJECT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("subject_kind", Self::VT_SUBJECT_KIND, false)?
+     .visit_field::<Health>("health", Self::VT_HEALTH, false)?
+     .visit_field::<u64>("since_wall_ns", Self::VT_SINCE_WALL_NS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("verdicts", Self::VT_VERDICTS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AssessmentArgs<'a> {
+    pub subject: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub subject_kind: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub health: Health,
+    pub since_wall_ns: u64,
+    pub verdicts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+}
+impl<'a> Default for AssessmentArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AssessmentArgs {
+      subject: None,
+      subject_kind: None,
+      health: Health::unknown,
+      since_wall_ns: 0,
+      verdicts: None,
+    }
+  }
+}
+
+pub struct AssessmentBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AssessmentBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_subject(&mut self, subject: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Assessment::VT_SUBJECT, subject);
+  }
+  #[inline]
+  pub fn add_subject_kind(&mut self, subject_kind: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Assessment::VT_SUBJECT_KIND, subject_kind);
+  }
+  #[inline]
+  pub fn add_health(&mut self, health: Health) {
+    self.fbb_.push_slot::<Health>(Assessment::VT_HEALTH, health, Health::unknown);
+  }
+  #[inline]
+  pub fn add_since_wall_ns(&mut self, since_wall_ns: u64) {
+    self.fbb_.push_slot::<u64>(Assessment::VT_SINCE_WALL_NS, since_wall_ns, 0);
+  }
+  #[inline]
+  pub fn add_verdicts(&mut self, verdicts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Assessment::VT_VERDICTS, verdicts);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AssessmentBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AssessmentBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Assessment<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Assessment<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Assessment");
+      ds.field("subject", &self.subject());
+      ds.field("subject_kind", &self.subject_kind());
+      ds.field("health", &self.health());
+      ds.field("since_wall_ns", &self.since_wall_ns());
+      ds.field("verdicts", &self.verdicts());
       ds.finish()
   }
 }
@@ -4607,6 +6762,7 @@ impl<'a> Batch<'a> {
   pub const VT_VERDICTS: ::flatbuffers::VOffsetT = 18;
   pub const VT_HELD_NS: ::flatbuffers::VOffsetT = 20;
   pub const VT_DETAILS: ::flatbuffers::VOffsetT = 22;
+  pub const VT_ASSESSMENTS: ::flatbuffers::VOffsetT = 24;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -4619,6 +6775,7 @@ impl<'a> Batch<'a> {
   ) -> ::flatbuffers::WIPOffset<Batch<'bldr>> {
     let mut builder = BatchBuilder::new(_fbb);
     builder.add_held_ns(args.held_ns);
+    if let Some(x) = args.assessments { builder.add_assessments(x); }
     if let Some(x) = args.details { builder.add_details(x); }
     if let Some(x) = args.verdicts { builder.add_verdicts(x); }
     if let Some(x) = args.events { builder.add_events(x); }
@@ -4702,6 +6859,13 @@ impl<'a> Batch<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<EngineDetails>>>>(Batch::VT_DETAILS, None)}
   }
+  #[inline]
+  pub fn assessments(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Assessment<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Assessment>>>>(Batch::VT_ASSESSMENTS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Batch<'_> {
@@ -4720,6 +6884,7 @@ impl ::flatbuffers::Verifiable for Batch<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Verdict>>>>("verdicts", Self::VT_VERDICTS, false)?
      .visit_field::<u64>("held_ns", Self::VT_HELD_NS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<EngineDetails>>>>("details", Self::VT_DETAILS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Assessment>>>>("assessments", Self::VT_ASSESSMENTS, false)?
      .finish();
     Ok(())
   }
@@ -4735,6 +6900,7 @@ pub struct BatchArgs<'a> {
     pub verdicts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Verdict<'a>>>>>,
     pub held_ns: u64,
     pub details: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<EngineDetails<'a>>>>>,
+    pub assessments: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Assessment<'a>>>>>,
 }
 impl<'a> Default for BatchArgs<'a> {
   #[inline]
@@ -4750,6 +6916,7 @@ impl<'a> Default for BatchArgs<'a> {
       verdicts: None,
       held_ns: 0,
       details: None,
+      assessments: None,
     }
   }
 }
@@ -4800,6 +6967,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Batch::VT_DETAILS, details);
   }
   #[inline]
+  pub fn add_assessments(&mut self, assessments: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Assessment<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Batch::VT_ASSESSMENTS, assessments);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BatchBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     BatchBuilder {
@@ -4828,6 +6999,7 @@ impl ::core::fmt::Debug for Batch<'_> {
       ds.field("verdicts", &self.verdicts());
       ds.field("held_ns", &self.held_ns());
       ds.field("details", &self.details());
+      ds.field("assessments", &self.assessments());
       ds.finish()
   }
 }
