@@ -14,6 +14,14 @@ pub enum Unit {
     Seconds,
     /// Degrees Celsius.
     Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
+    /// Volts.
+    Volts,
+    /// Hertz.
+    Hertz,
     /// Things: requests, packets, processes.
     Count,
 }
@@ -27,6 +35,10 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Seconds => "seconds",
             Self::Celsius => "celsius",
+            Self::Watts => "watts",
+            Self::Joules => "joules",
+            Self::Volts => "volts",
+            Self::Hertz => "hertz",
             Self::Count => "count",
         }
     }
@@ -52,7 +64,8 @@ pub struct Metric {
     pub unit: Unit,
     /// Whether it may fall.
     pub kind: MetricKind,
-    /// The kind of device it belongs to ([`super::Device::kind`]).
+    /// The kind of device it belongs to ([`super::Device::kind`]);
+    /// `accelerator` stands for `gpu` and `npu`.
     pub device_kind: &'static str,
     /// One sentence, with the source of the fact.
     pub help: &'static str,
@@ -279,6 +292,85 @@ metrics! {
     265 ScrapeRestarts "scrape_restarts_total" Count Counter "scrape" "Times that the page's counters or start time told of an engine that began anew.";
     266 ScrapeSamplesRefused "scrape_samples_refused_total" Count Counter "scrape" "Samples and lines that were malformed, negative, no number, too large or too many.";
     267 ScrapePaused "scrape_paused" Count Gauge "scrape" "1 while the page is left alone since its engine reports itself.";
+    300 AcceleratorTemperature "accelerator_temperature_celsius" Celsius Gauge "accelerator" "Temperature of the chip (nvmlDeviceGetTemperature, dcmi_get_device_temperature).";
+    301 AcceleratorMemoryTemperature "accelerator_memory_temperature_celsius" Celsius Gauge "accelerator" "Temperature of the device memory (NVML field 82, dcmi_get_device_hbm_info).";
+    302 AcceleratorTemperatureSlowdown "accelerator_temperature_slowdown_celsius" Celsius Gauge "accelerator" "Temperature of the chip at which it slows down by itself (nvmlDeviceGetTemperatureThreshold, DCMI sensor 9).";
+    303 AcceleratorTemperatureShutdown "accelerator_temperature_shutdown_celsius" Celsius Gauge "accelerator" "Temperature of the chip at which it switches itself off (nvmlDeviceGetTemperatureThreshold, DCMI sensor 9).";
+    304 AcceleratorMemoryTemperatureMax "accelerator_memory_temperature_max_celsius" Celsius Gauge "accelerator" "Highest temperature at which the device memory may work (nvmlDeviceGetTemperatureThreshold).";
+    305 AcceleratorTemperatureMargin "accelerator_temperature_margin_celsius" Celsius Gauge "accelerator" "Degrees left until the chip slows down (nvmlDeviceGetMarginTemperature).";
+    306 AcceleratorPower "accelerator_power_watts" Watts Gauge "accelerator" "Power drawn (nvmlDeviceGetPowerUsage, dcmi_get_device_power_info).";
+    307 AcceleratorPowerLimit "accelerator_power_limit_watts" Watts Gauge "accelerator" "Power limit in force (nvmlDeviceGetEnforcedPowerLimit).";
+    308 AcceleratorPowerLimitDefault "accelerator_power_limit_default_watts" Watts Gauge "accelerator" "Power limit that the device starts with (nvmlDeviceGetPowerManagementDefaultLimit, DCMI rated power).";
+    309 AcceleratorPowerLimitMax "accelerator_power_limit_max_watts" Watts Gauge "accelerator" "Highest power limit that can be set (nvmlDeviceGetPowerManagementLimitConstraints).";
+    310 AcceleratorEnergy "accelerator_energy_joules_total" Joules Counter "accelerator" "Energy drawn since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption).";
+    311 AcceleratorVoltage "accelerator_voltage_volts" Volts Gauge "accelerator" "Core voltage (dcmi_get_device_voltage).";
+    312 AcceleratorClock "accelerator_clock_hertz" Hertz Gauge "accelerator" "Clock of the compute cores (nvmlDeviceGetClockInfo of SM, DCMI frequency 7).";
+    313 AcceleratorClockMax "accelerator_clock_max_hertz" Hertz Gauge "accelerator" "Highest clock of the compute cores (nvmlDeviceGetMaxClockInfo of SM, DCMI frequency 9).";
+    314 AcceleratorMemoryClock "accelerator_memory_clock_hertz" Hertz Gauge "accelerator" "Clock of the device memory (nvmlDeviceGetClockInfo of memory, dcmi_get_device_hbm_info).";
+    315 AcceleratorMemoryClockMax "accelerator_memory_clock_max_hertz" Hertz Gauge "accelerator" "Highest clock of the device memory (nvmlDeviceGetMaxClockInfo of memory).";
+    316 AcceleratorFan "accelerator_fan_ratio" Ratio Gauge "accelerator" "Fan speed as a share of the highest (nvmlDeviceGetFanSpeed).";
+    320 AcceleratorUtilization "accelerator_utilization_ratio" Ratio Gauge "accelerator" "Share of time in which the device worked (nvmlDeviceGetUtilizationRates, DCMI utilization 13 or 2).";
+    321 AcceleratorMemoryActivity "accelerator_memory_activity_ratio" Ratio Gauge "accelerator" "Share of time or bandwidth in which its memory was read or written (nvmlDeviceGetUtilizationRates, DCMI utilization 10).";
+    322 AcceleratorEncoder "accelerator_encoder_ratio" Ratio Gauge "accelerator" "Share of time in which the video encoder worked (nvmlDeviceGetEncoderUtilization).";
+    323 AcceleratorDecoder "accelerator_decoder_ratio" Ratio Gauge "accelerator" "Share of time in which the video decoder worked (nvmlDeviceGetDecoderUtilization).";
+    326 AcceleratorMemoryUsed "accelerator_memory_used_bytes" Bytes Gauge "accelerator" "Device memory in use (nvmlDeviceGetMemoryInfo_v2, dcmi_get_device_hbm_info).";
+    327 AcceleratorMemoryTotal "accelerator_memory_total_bytes" Bytes Gauge "accelerator" "Device memory (nvmlDeviceGetMemoryInfo_v2, dcmi_get_device_hbm_info).";
+    328 AcceleratorMemoryReserved "accelerator_memory_reserved_bytes" Bytes Gauge "accelerator" "Device memory that the driver keeps for itself (nvmlDeviceGetMemoryInfo_v2).";
+    329 AcceleratorProcesses "accelerator_processes" Count Gauge "accelerator" "Processes that work on the device (nvmlDeviceGetComputeRunningProcesses, dcmi_get_device_resource_info).";
+    330 AcceleratorThrottled "accelerator_throttled" Count Gauge "accelerator" "1 while heat, power or hardware slow the device down (nvmlDeviceGetCurrentClocksEventReasons; on Ascend, a busy chip below its rated clock).";
+    331 AcceleratorThrottleThermalSoftware "accelerator_throttle_thermal_software" Count Gauge "accelerator" "1 while the driver slows the device down against heat (clocks event reason 0x20).";
+    332 AcceleratorThrottleThermalHardware "accelerator_throttle_thermal_hardware" Count Gauge "accelerator" "1 while the hardware slows the device down against heat (clocks event reason 0x40).";
+    333 AcceleratorThrottlePowerCap "accelerator_throttle_power_cap" Count Gauge "accelerator" "1 while the power limit slows the device down (clocks event reason 0x4).";
+    334 AcceleratorThrottlePowerBrake "accelerator_throttle_power_brake" Count Gauge "accelerator" "1 while a signal from outside, as of the power supply, slows the device down (clocks event reason 0x80).";
+    335 AcceleratorThrottleHardware "accelerator_throttle_hardware" Count Gauge "accelerator" "1 while the hardware slows the device down, for heat, power brake or current (clocks event reason 0x8).";
+    336 AcceleratorThrottleSync "accelerator_throttle_sync" Count Gauge "accelerator" "1 while the device waits for others in its group of clocks (clocks event reason 0x10).";
+    337 AcceleratorClocksIdle "accelerator_clocks_idle" Count Gauge "accelerator" "1 while the clocks are low since nothing runs (clocks event reason 0x1).";
+    338 AcceleratorThrottledPower "accelerator_throttled_power_seconds_total" Seconds Counter "accelerator" "Time in which power limits slowed the device down (NVML field 74).";
+    339 AcceleratorThrottledThermal "accelerator_throttled_thermal_seconds_total" Seconds Counter "accelerator" "Time in which heat slowed the device down (NVML field 75).";
+    345 AcceleratorEccEnabled "accelerator_ecc_enabled" Count Gauge "accelerator" "1 while the device memory corrects errors (nvmlDeviceGetEccMode, dcmi_get_device_ecc_info).";
+    346 AcceleratorEccCorrected "accelerator_ecc_corrected_total" Count Counter "accelerator" "Memory errors corrected since the driver was loaded (NVML field 3, dcmi_get_device_ecc_info).";
+    347 AcceleratorEccUncorrected "accelerator_ecc_uncorrected_total" Count Counter "accelerator" "Memory errors that could not be corrected since the driver was loaded (NVML field 4, dcmi_get_device_ecc_info).";
+    348 AcceleratorEccCorrectedLifetime "accelerator_ecc_corrected_lifetime_total" Count Counter "accelerator" "Memory errors corrected in the device's life (NVML field 5, dcmi_get_device_ecc_info).";
+    349 AcceleratorEccUncorrectedLifetime "accelerator_ecc_uncorrected_lifetime_total" Count Counter "accelerator" "Memory errors that could not be corrected in the device's life (NVML field 6, dcmi_get_device_ecc_info).";
+    350 AcceleratorSramUncorrected "accelerator_sram_uncorrected_total" Count Counter "accelerator" "Errors on the chip itself that could not be corrected since the driver was loaded (nvmlDeviceGetMemoryErrorCounter of SRAM).";
+    351 AcceleratorDramUncorrected "accelerator_dram_uncorrected_total" Count Counter "accelerator" "Errors of the device memory that could not be corrected since the driver was loaded (nvmlDeviceGetMemoryErrorCounter of DRAM).";
+    352 AcceleratorSramCorrected "accelerator_sram_corrected_total" Count Counter "accelerator" "Errors on the chip itself corrected since the driver was loaded (nvmlDeviceGetMemoryErrorCounter of SRAM).";
+    353 AcceleratorDramCorrected "accelerator_dram_corrected_total" Count Counter "accelerator" "Errors of the device memory corrected since the driver was loaded (nvmlDeviceGetMemoryErrorCounter of DRAM).";
+    354 AcceleratorSramThreshold "accelerator_sram_threshold_exceeded" Count Gauge "accelerator" "1 when errors on the chip itself passed the vendor's threshold for replacement (nvmlDeviceGetSramEccErrorStatus).";
+    355 AcceleratorPagesRetiredCorrected "accelerator_pages_retired_corrected" Count Gauge "accelerator" "Pages of device memory taken out of use after corrected errors (NVML field 29, DCMI isolated pages of single-bit errors).";
+    356 AcceleratorPagesRetiredUncorrected "accelerator_pages_retired_uncorrected" Count Gauge "accelerator" "Pages of device memory taken out of use after uncorrected errors (NVML field 30, DCMI isolated pages of double-bit errors).";
+    357 AcceleratorPagesRetirePending "accelerator_pages_retire_pending" Count Gauge "accelerator" "1 while pages wait for a reset to be taken out of use (NVML field 31).";
+    358 AcceleratorRowsRemappedCorrected "accelerator_rows_remapped_corrected" Count Gauge "accelerator" "Rows of device memory replaced after corrected errors (nvmlDeviceGetRemappedRows).";
+    359 AcceleratorRowsRemappedUncorrected "accelerator_rows_remapped_uncorrected" Count Gauge "accelerator" "Rows of device memory replaced after uncorrected errors (nvmlDeviceGetRemappedRows).";
+    360 AcceleratorRowRemapPending "accelerator_row_remap_pending" Count Gauge "accelerator" "1 while a row waits for a reset to be replaced (nvmlDeviceGetRemappedRows).";
+    361 AcceleratorRowRemapFailed "accelerator_row_remap_failed" Count Gauge "accelerator" "1 when a row could not be replaced (nvmlDeviceGetRemappedRows).";
+    362 AcceleratorBanksWithoutSpare "accelerator_memory_banks_without_spare" Count Gauge "accelerator" "Banks of device memory with no spare row left (nvmlDeviceGetRowRemapperHistogram).";
+    363 AcceleratorBanksLowOnSpare "accelerator_memory_banks_low_on_spare" Count Gauge "accelerator" "Banks of device memory with few spare rows left (nvmlDeviceGetRowRemapperHistogram).";
+    370 AcceleratorPcieGeneration "accelerator_pcie_generation" Count Gauge "accelerator" "PCIe generation of the link now (nvmlDeviceGetCurrPcieLinkGeneration).";
+    371 AcceleratorPcieGenerationMax "accelerator_pcie_generation_max" Count Gauge "accelerator" "Highest PCIe generation of device and slot (nvmlDeviceGetMaxPcieLinkGeneration).";
+    372 AcceleratorPcieLanes "accelerator_pcie_lanes" Count Gauge "accelerator" "PCIe lanes of the link now (nvmlDeviceGetCurrPcieLinkWidth).";
+    373 AcceleratorPcieLanesMax "accelerator_pcie_lanes_max" Count Gauge "accelerator" "Most PCIe lanes of device and slot (nvmlDeviceGetMaxPcieLinkWidth).";
+    374 AcceleratorPcieReplays "accelerator_pcie_replays_total" Count Counter "accelerator" "PCIe packets sent again (nvmlDeviceGetPcieReplayCounter, dcmi_get_device_pcie_error_cnt).";
+    375 AcceleratorPcieReceived "accelerator_pcie_receive_bytes_total" Bytes Counter "accelerator" "Received over PCIe (NVML field 198).";
+    376 AcceleratorPcieSent "accelerator_pcie_transmit_bytes_total" Bytes Counter "accelerator" "Sent over PCIe (NVML field 197).";
+    377 AcceleratorPcieErrors "accelerator_pcie_errors_total" Count Counter "accelerator" "Errors of the PCIe link that the device counts (NVML fields 173 to 183, dcmi_get_device_pcie_error_cnt).";
+    380 AcceleratorLinks "accelerator_links" Count Gauge "accelerator" "Links to other accelerators that the device has (NVLink, HCCS).";
+    381 AcceleratorLinksActive "accelerator_links_active" Count Gauge "accelerator" "Links to other accelerators that are up (nvmlDeviceGetNvLinkState, HCCS status).";
+    382 AcceleratorLinkCrcErrors "accelerator_link_crc_errors_total" Count Counter "accelerator" "Checksum errors on links to other accelerators, over all links (NVML field 163, HCCS crc_err_cnt).";
+    383 AcceleratorLinkReplays "accelerator_link_replays_total" Count Counter "accelerator" "Packets sent again on links to other accelerators, over all links (NVML field 161, HCCS retry_cnt).";
+    384 AcceleratorLinkRecoveries "accelerator_link_recoveries_total" Count Counter "accelerator" "Times that a link to another accelerator had to recover, over all links (NVML field 162).";
+    385 AcceleratorLinkSent "accelerator_link_transmit_bytes_total" Bytes Counter "accelerator" "Sent over links to other accelerators (NVML field 138).";
+    386 AcceleratorLinkReceived "accelerator_link_receive_bytes_total" Bytes Counter "accelerator" "Received over links to other accelerators (NVML field 139).";
+    390 AcceleratorFabricHealthy "accelerator_fabric_healthy" Count Gauge "accelerator" "1 while the device is registered with the fabric and its summary is healthy, 0 while not (nvmlDeviceGetGpuFabricInfoV).";
+    391 AcceleratorNetworkHealth "accelerator_network_health" Count Gauge "accelerator" "The device's own probe of its network: 0 well, 1 to 8 what fails (dcmi_get_device_network_health).";
+    392 AcceleratorRecoveryAction "accelerator_recovery_action" Count Gauge "accelerator" "What the driver wants done: 0 nothing, 1 reset, 2 reboot, 3 drain peers, 4 drain and reset (NVML field 230).";
+    393 AcceleratorHealthLevel "accelerator_health_level" Count Gauge "accelerator" "Gravest open fault by the driver's scale: 0 none, 1 minor, 2 major, 3 critical (dcmi_get_device_health).";
+    394 AcceleratorErrorCodes "accelerator_error_codes" Count Gauge "accelerator" "Fault codes that are open (dcmi_get_device_errorcode_v2).";
+    395 AcceleratorState "accelerator_state" Count Gauge "accelerator" "1 present, 2 gone, 3 resetting, 4 upgrading, 5 its driver does not answer.";
+    396 AcceleratorInforomValid "accelerator_inforom_valid" Count Gauge "accelerator" "1 while the board's stored configuration is whole (nvmlDeviceValidateInforom).";
+    397 DriverCalls "driver_calls_total" Count Counter "sampler" "Calls of the vendor's library.";
+    398 DriverCallsFailed "driver_calls_failed_total" Count Counter "sampler" "Calls of the vendor's library that answered with an error, those of readings known to be absent left out.";
+    399 DriverCallTime "driver_call_seconds_total" Seconds Counter "sampler" "Time spent in calls of the vendor's library.";
 }
 
 #[cfg(test)]
