@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::subjects::Subjects;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::platform::clock;
-use crate::schema::{BatchHead, BatchWriter, Engine, EngineDetails, Reading, StepCore, Tables};
+use crate::schema::{
+    BatchHead, BatchWriter, Device, Engine, EngineDetails, Reading, StepCore, Tables, cut_to_fit,
+};
 
 /// Steps in one message: with their engines' names it stays below
 /// [`crate::schema::BATCH_BYTES_MAX`].
@@ -16,7 +18,10 @@ const STEPS_MAX: usize = 100;
 /// Readings in one message.
 const READINGS_MAX: usize = 1024;
 
-/// Names in one message: 40 engines of five names of 255 bytes.
+/// Bytes of devices in one message.
+const DEVICES_BYTES_MAX: usize = crate::schema::BATCH_BYTES_MAX / 2;
+
+/// Engines in one message: 40 of five names of 255 bytes.
 const NAMES_MAX: usize = 40;
 
 /// Writes the full state of a node.
@@ -115,8 +120,8 @@ impl FullState {
         }
         let health = subjects.health();
         parts.extend(
-            devices
-                .chunks(NAMES_MAX)
+            cut_to_fit(&devices, DEVICES_BYTES_MAX, Device::bytes_max)
+                .into_iter()
                 .map(|devices| Part { devices: devices.to_vec(), ..Part::new(&health) }),
         );
         if parts.is_empty() {
@@ -179,7 +184,7 @@ impl FullState {
 struct Part {
     subject: Arc<str>,
     engines: Vec<Engine>,
-    devices: Vec<crate::schema::Device>,
+    devices: Vec<Device>,
     steps: Vec<StepCore>,
     readings: Vec<Reading>,
     details: Vec<Arc<EngineDetails>>,

@@ -85,6 +85,25 @@ pub struct AbsentReading {
 }
 
 impl Accelerator {
+    /// At least the bytes that it takes in a batch.
+    pub(super) fn bytes_max(&self) -> usize {
+        let texts = [
+            &self.device_model,
+            &self.serial,
+            &self.pci,
+            &self.driver,
+            &self.firmware,
+            &self.inforom,
+            &self.library,
+            &self.parent,
+            &self.silent_call,
+        ];
+        let texts: usize = texts.iter().map(|text| text.len() + TEXT_EXTRA_BYTES).sum();
+        let processes = self.processes.iter().take(PROCESSES_MAX);
+        let processes: usize = processes.map(|of| 80 + of.container.len() + of.pod.len()).sum();
+        160 + texts + processes + 4 * self.absent.len().min(ABSENT_MAX)
+    }
+
     pub(super) fn to_wire<'b>(
         &self,
         builder: &mut FlatBufferBuilder<'b>,
@@ -113,10 +132,11 @@ impl Accelerator {
                 };
                 wire::DeviceProcess::create(builder, &args)
             }),
-            absent: list(builder, absent, |builder, of| {
-                let reason = wire::AbsentReason(of.reason as u8);
-                let args = wire::AbsentReadingArgs { metric: of.metric, reason };
-                wire::AbsentReading::create(builder, &args)
+            absent: (!absent.is_empty()).then(|| {
+                let of = |of: &AbsentReading| {
+                    wire::AbsentReading::new(of.metric, wire::AbsentReason(of.reason as u8), 0)
+                };
+                builder.create_vector(&absent.iter().map(of).collect::<Vec<_>>())
             }),
             simulated: self.simulated,
         };
@@ -231,6 +251,9 @@ words! {
         NotInLibrary = 5 "not in this library",
     }
 }
+
+/// What a text takes in a batch besides its own bytes: length, end, padding.
+pub(super) const TEXT_EXTRA_BYTES: usize = 12;
 
 /// Most processes of one device on the wire.
 pub const PROCESSES_MAX: usize = 64;

@@ -46,7 +46,7 @@ pub use reading::Reading;
 pub use sketch::{BUCKETS_MAX, Sketch, SketchKind};
 pub use state::{Activity, Freshness};
 pub use step::{Field, Flag, Role, STEP_BYTES, STEP_LAYOUT, StepCore};
-pub use tables::{BatchWriter, Tables};
+pub use tables::{BatchWriter, Tables, cut_to_fit};
 pub use verdict::{
     Action, Assessment, EVIDENCE_MAX, Evidence, Health, IMPACT_MAX, STEPS_MAX, VERDICTS_MAX,
     Verdict, VerdictState,

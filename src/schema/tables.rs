@@ -96,6 +96,25 @@ impl BatchWriter {
     }
 }
 
+/// Cuts a list into parts whose entries together take at most `bytes_max`;
+/// what alone is larger is a part of its own.
+pub fn cut_to_fit<T>(list: &[T], bytes_max: usize, bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut parts = Vec::new();
+    let (mut begin, mut sum) = (0, 0);
+    for (at, entry) in list.iter().enumerate() {
+        let more = bytes(entry);
+        if begin < at && sum + more > bytes_max {
+            parts.push(&list[begin..at]);
+            (begin, sum) = (at, 0);
+        }
+        sum += more;
+    }
+    if begin < list.len() {
+        parts.push(&list[begin..]);
+    }
+    parts
+}
+
 pub(super) type TableList<'a, T> =
     WIPOffset<flatbuffers::Vector<'a, flatbuffers::ForwardsUOffset<T>>>;
 

@@ -3132,6 +3132,165 @@ impl<'a> BatchHead {
 
 }
 
+// struct AbsentReading, aligned to 2
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq)]
+pub struct AbsentReading(pub [u8; 4]);
+impl Default for AbsentReading { 
+  fn default() -> Self { 
+    Self([0; 4])
+  }
+}
+impl ::core::fmt::Debug for AbsentReading {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    f.debug_struct("AbsentReading")
+      .field("metric", &self.metric())
+      .field("reason", &self.reason())
+      .field("reserve", &self.reserve())
+      .finish()
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for AbsentReading {}
+impl<'a> ::flatbuffers::Follow<'a> for AbsentReading {
+  type Inner = &'a AbsentReading;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { <&'a AbsentReading>::follow(buf, loc) }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for &'a AbsentReading {
+  type Inner = &'a AbsentReading;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { ::flatbuffers::follow_cast_ref::<AbsentReading>(buf, loc) }
+  }
+}
+impl<'b> ::flatbuffers::Push for AbsentReading {
+    type Output = AbsentReading;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        let src = unsafe { ::core::slice::from_raw_parts(self as *const AbsentReading as *const u8, <Self as ::flatbuffers::Push>::size()) };
+        dst.copy_from_slice(src);
+    }
+    #[inline]
+    fn alignment() -> ::flatbuffers::PushAlignment {
+        ::flatbuffers::PushAlignment::new(2)
+    }
+}
+
+impl<'a> ::flatbuffers::Verifiable for AbsentReading {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.in_buffer::<Self>(pos)
+  }
+}
+
+impl<'a> AbsentReading {
+  #[allow(clippy::too_many_arguments)]
+  pub fn new(
+    metric: u16,
+    reason: AbsentReason,
+    reserve: u8,
+  ) -> Self {
+    let mut s = Self([0; 4]);
+    s.set_metric(metric);
+    s.set_reason(reason);
+    s.set_reserve(reserve);
+    s
+  }
+
+  pub fn metric(&self) -> u16 {
+    let mut mem = ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[0..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_metric(&mut self, x: u16) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[0..].as_mut_ptr(),
+        ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+  pub fn reason(&self) -> AbsentReason {
+    let mut mem = ::core::mem::MaybeUninit::<<AbsentReason as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[2..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<AbsentReason as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_reason(&mut self, x: AbsentReason) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[2..].as_mut_ptr(),
+        ::core::mem::size_of::<<AbsentReason as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+  pub fn reserve(&self) -> u8 {
+    let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[3..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u8 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_reserve(&mut self, x: u8) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[3..].as_mut_ptr(),
+        ::core::mem::size_of::<<u8 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+}
+
 pub enum EngineOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -3562,119 +3721,6 @@ impl ::core::fmt::Debug for DeviceProcess<'_> {
       ds.finish()
   }
 }
-pub enum AbsentReadingOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct AbsentReading<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for AbsentReading<'a> {
-  type Inner = AbsentReading<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> AbsentReading<'a> {
-  pub const VT_METRIC: ::flatbuffers::VOffsetT = 4;
-  pub const VT_REASON: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    AbsentReading { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args AbsentReadingArgs
-  ) -> ::flatbuffers::WIPOffset<AbsentReading<'bldr>> {
-    let mut builder = AbsentReadingBuilder::new(_fbb);
-    builder.add_metric(args.metric);
-    builder.add_reason(args.reason);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn metric(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(AbsentReading::VT_METRIC, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn reason(&self) -> AbsentReason {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<AbsentReason>(AbsentReading::VT_REASON, Some(AbsentReason::unknown)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for AbsentReading<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("metric", Self::VT_METRIC, false)?
-     .visit_field::<AbsentReason>("reason", Self::VT_REASON, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct AbsentReadingArgs {
-    pub metric: u16,
-    pub reason: AbsentReason,
-}
-impl<'a> Default for AbsentReadingArgs {
-  #[inline]
-  fn default() -> Self {
-    AbsentReadingArgs {
-      metric: 0,
-      reason: AbsentReason::unknown,
-    }
-  }
-}
-
-pub struct AbsentReadingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AbsentReadingBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_metric(&mut self, metric: u16) {
-    self.fbb_.push_slot::<u16>(AbsentReading::VT_METRIC, metric, 0);
-  }
-  #[inline]
-  pub fn add_reason(&mut self, reason: AbsentReason) {
-    self.fbb_.push_slot::<AbsentReason>(AbsentReading::VT_REASON, reason, AbsentReason::unknown);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AbsentReadingBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    AbsentReadingBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<AbsentReading<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for AbsentReading<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("AbsentReading");
-      ds.field("metric", &self.metric());
-      ds.field("reason", &self.reason());
-      ds.finish()
-  }
-}
 pub enum AcceleratorOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -3828,11 +3874,11 @@ impl<'a> Accelerator<'a> {
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceProcess>>>>(Accelerator::VT_PROCESSES, None)}
   }
   #[inline]
-  pub fn absent(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AbsentReading<'a>>>> {
+  pub fn absent(&self) -> Option<::flatbuffers::Vector<'a, AbsentReading>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AbsentReading>>>>(Accelerator::VT_ABSENT, None)}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, AbsentReading>>>(Accelerator::VT_ABSENT, None)}
   }
   #[inline]
   pub fn simulated(&self) -> bool {
@@ -3862,7 +3908,7 @@ impl ::flatbuffers::Verifiable for Accelerator<'_> {
      .visit_field::<u64>("state_since_wall_ns", Self::VT_STATE_SINCE_WALL_NS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("silent_call", Self::VT_SILENT_CALL, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<DeviceProcess>>>>("processes", Self::VT_PROCESSES, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<AbsentReading>>>>("absent", Self::VT_ABSENT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, AbsentReading>>>("absent", Self::VT_ABSENT, false)?
      .visit_field::<bool>("simulated", Self::VT_SIMULATED, false)?
      .finish();
     Ok(())
@@ -3882,7 +3928,7 @@ pub struct AcceleratorArgs<'a> {
     pub state_since_wall_ns: u64,
     pub silent_call: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub processes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceProcess<'a>>>>>,
-    pub absent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AbsentReading<'a>>>>>,
+    pub absent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, AbsentReading>>>,
     pub simulated: bool,
 }
 impl<'a> Default for AcceleratorArgs<'a> {
@@ -3966,7 +4012,7 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AcceleratorBuilder<'a, 'b, A>
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_PROCESSES, processes);
   }
   #[inline]
-  pub fn add_absent(&mut self, absent: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<AbsentReading<'b >>>>) {
+  pub fn add_absent(&mut self, absent: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , AbsentReading>>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Accelerator::VT_ABSENT, absent);
   }
   #[inline]

@@ -9,17 +9,17 @@ use crate::newest::Names;
 use crate::platform::atomic::Ordering;
 use crate::platform::clock;
 use crate::platform::socket::Connection;
-use crate::schema::{BatchHead, BatchWriter, Device, Engine, Tables};
+use crate::schema::{BatchHead, BatchWriter, Device, Engine, Tables, cut_to_fit};
 
 use super::counts::{DoorCounts, add};
 
-/// Largest message of names: well within a socket's buffer.
-const PACKET_BYTES_MAX: usize = 32 * 1024;
+/// Largest sum of names in one message: well within a socket's buffer.
+const PARTS_BYTES_MAX: usize = 31 * 1024;
 
 /// How often readers hear of changed details.
 const DETAILS_NS: u64 = clock::SECOND_NS;
 
-/// What an engine or a device takes in a message besides its texts.
+/// What an engine takes in a message besides its texts.
 const ENTRY_BYTES: usize = 160;
 
 /// Most batches of news handed out in one round.
@@ -125,7 +125,7 @@ impl Views {
             let changed = names.details().since(view.details);
             let (versions, details): (Vec<u64>, Vec<_>) = changed.into_iter().unzip();
             let mut told = 0;
-            for part in cut_to_fit(&details, |details| details.bytes_max()) {
+            for part in cut_to_fit(&details, PARTS_BYTES_MAX, |details| details.bytes_max()) {
                 self.renew_head(names);
                 let tables =
                     Tables { node_name: Some(names.node()), details: part, ..Tables::default() };
@@ -154,8 +154,10 @@ impl Views {
 
     fn encode(&mut self, names: &Names) {
         let (engines, devices) = (names.engines(), names.devices());
-        let (engines, devices) =
-            (cut_to_fit(&engines, engine_bytes), cut_to_fit(&devices, device_bytes));
+        let (engines, devices) = (
+            cut_to_fit(&engines, PARTS_BYTES_MAX, engine_bytes),
+            cut_to_fit(&devices, PARTS_BYTES_MAX, Device::bytes_max),
+        );
         let engines = engines.into_iter().map(|engines| (engines, &[][..]));
         let devices = devices.into_iter().map(|devices| (&[][..], devices));
         let mut parts: Vec<(&[Engine], &[Device])> = engines.chain(devices).collect();
@@ -189,31 +191,7 @@ impl View {
     }
 }
 
-/// Cuts a list so that each part fits a message; what alone is larger is a
-/// part of its own.
-fn cut_to_fit<T>(list: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    let mut parts = Vec::new();
-    let (mut begin, mut sum) = (0, 0);
-    for (at, entry) in list.iter().enumerate() {
-        let more = bytes(entry);
-        if begin < at && sum + more > PACKET_BYTES_MAX - 1024 {
-            parts.push(&list[begin..at]);
-            (begin, sum) = (at, 0);
-        }
-        sum += more;
-    }
-    if begin < list.len() {
-        parts.push(&list[begin..]);
-    }
-    parts
-}
-
 fn engine_bytes(engine: &Engine) -> usize {
     let texts = [&engine.name, &engine.model, &engine.endpoint, &engine.engine, &engine.source];
-    ENTRY_BYTES + texts.iter().map(|text| text.len()).sum::<usize>()
-}
-
-fn device_bytes(device: &Device) -> usize {
-    let texts = [&device.name, &device.kind, &device.vendor, &device.uuid];
     ENTRY_BYTES + texts.iter().map(|text| text.len()).sum::<usize>()
 }
