@@ -28,6 +28,7 @@ mod connect;
 mod core;
 mod counts;
 mod details;
+mod health;
 pub mod instance;
 mod ledger;
 mod local;

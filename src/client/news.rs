@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::counts::Counters;
 use super::details::DetailsBoard;
+use super::health::Healths;
 use crate::schema::{BatchView, Device, Engine, Event, Verdict};
 
 /// Events and verdicts that a subscriber may leave unread; when full, the
@@ -38,6 +39,7 @@ pub(super) struct Names {
 pub(super) struct Board {
     pub(super) names: ArcSwap<Names>,
     pub(super) details: DetailsBoard,
+    pub(super) health: ArcSwap<Healths>,
     events: Fan<Told<Event>>,
     verdicts: Fan<Told<Verdict>>,
 }
@@ -56,6 +58,7 @@ pub struct Told<T> {
 pub(super) struct News {
     board: Arc<Board>,
     names: Names,
+    health: Healths,
     engines_max: usize,
     nodes_max: usize,
     told: HashSet<(u64, u64)>,
@@ -108,6 +111,7 @@ impl News {
         Self {
             board,
             names: Names::default(),
+            health: Healths::default(),
             engines_max,
             nodes_max,
             told: HashSet::new(),
@@ -145,6 +149,7 @@ impl News {
             self.publish();
         }
         self.board.details.feed(batch, self.engines_max, counters);
+        self.take_assessments(batch, counters);
         for event in batch.events() {
             self.tell_event(Told { node, what: event }, counters);
         }
@@ -153,9 +158,23 @@ impl News {
         }
     }
 
+    fn take_assessments(&mut self, batch: &BatchView<'_>, counters: &Counters) {
+        let node = batch.head().node;
+        let most = self.engines_max.max(DEVICES_MAX);
+        let mut changed = false;
+        for assessment in batch.assessments() {
+            changed |= self.health.take(node, assessment, most, counters);
+        }
+        if changed {
+            self.board.health.store(Arc::new(self.health.clone()));
+        }
+    }
+
     /// Forgets the names of engines for which `is_known` says no.
     pub(super) fn forget_engines(&mut self, is_known: impl Fn(u64) -> bool) {
         self.board.details.forget(&is_known);
+        self.health.forget_engines(&is_known);
+        self.board.health.store(Arc::new(self.health.clone()));
         let before = self.names.engines.len();
         self.names.engines.retain(|instance, _| is_known(*instance));
         if self.names.engines.len() != before {
@@ -168,6 +187,8 @@ impl News {
         if self.names.nodes.remove(&node).is_some() {
             self.names.devices.retain(|(of, _), _| *of != node);
             self.publish();
+            self.health.forget_node(node);
+            self.board.health.store(Arc::new(self.health.clone()));
         }
     }
 
@@ -250,7 +271,7 @@ fn keep<K: std::hash::Hash + Eq, V: PartialEq + ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{BatchHead, BatchWriter, Tables};
+    use crate::schema::{Assessment, BatchHead, BatchWriter, Health, Tables, name_hash};
     use bytemuck::Zeroable;
 
     fn feed(news: &mut News, counters: &Counters, tables: &Tables<'_>) -> usize {
@@ -301,6 +322,30 @@ mod tests {
         let revisions: Vec<u32> = verdicts.try_iter().map(|told| told.what.revision).collect();
         assert_eq!(revisions, [2, 3]);
         assert_eq!(counters.read().news_repeated, 5);
+    }
+
+    #[test]
+    fn what_judges_say_is_kept_by_engine_and_by_device_until_their_node_is_forgotten() {
+        let (board, counters) = (Arc::new(Board::default()), Counters::default());
+        let mut news = News::new(Arc::clone(&board), 1, 1);
+        let say = |kind: &str, subject: &str, health| Assessment {
+            subject_kind: kind.into(),
+            subject: subject.into(),
+            health,
+            ..Assessment::default()
+        };
+        let said = [say("engine", "a", Health::Degraded), say("device", "gpu0", Health::Failed)];
+        let tables = Tables { assessments: &said, node_name: Some("n"), ..Tables::default() };
+        feed(&mut news, &counters, &tables);
+        let health = board.health.load_full();
+        assert_eq!(health.engine(name_hash("a")), Health::Degraded);
+        assert!(health.is_ill(name_hash("a")) && !health.is_ill(name_hash("b")));
+        assert_eq!(health.other(3, "device", "gpu0").unwrap().health, Health::Failed);
+        assert!(health.other(3, "node", "gpu0").is_none());
+        feed(&mut news, &counters, &tables);
+        assert!(Arc::ptr_eq(&health, &board.health.load_full()), "nothing is new");
+        news.forget_node(3);
+        assert_eq!(board.health.load().engine(name_hash("a")), Health::Unknown);
     }
 
     #[test]

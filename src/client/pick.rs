@@ -254,10 +254,12 @@ fn best_of_briefs(shared: &Shared, now_ns: u64, round: &mut Round<'_>) -> Option
     }
     let before = (round.excluded, round.considered);
     let mut best = BestCell::default();
+    let health = shared.board.health.load();
     let went_through = each_brief(shared, |cell, brief| {
         let is_fresh = |brief: &&Brief| {
             let silence_ns = now_ns.saturating_sub(brief.alive_ns);
             silence_ns <= brief.ttl_ns.min(shared.patience.gone_ns)
+                && !health.is_ill(brief.id.instance)
         };
         let Some(brief) = brief.filter(is_fresh) else {
             return match shared.rank_in(cell, now_ns) {

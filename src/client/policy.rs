@@ -73,8 +73,8 @@ impl Policy {
     pub fn penalty(&self, state: &RankState, excluded: &mut Excluded) -> Option<f64> {
         if state.freshness == Freshness::Fresh
             && matches!(state.activity, Activity::Busy | Activity::Idle)
-            && state.health == Health::Unknown
-            && self.unknown_health == Treat::Include
+            && (state.health == Health::Healthy
+                || state.health == Health::Unknown && self.unknown_health == Treat::Include)
             && state.requests().is_some()
         {
             // By far the most.

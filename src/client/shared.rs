@@ -76,6 +76,7 @@ impl Shared {
         mut each: impl FnMut(&mut RankState),
     ) {
         let table = self.table.load();
+        let health = self.board.health.load();
         let mut records = RECORDS.take();
         records.clear();
         // One picture on the stack serves all: reading copies words into it
@@ -97,6 +98,7 @@ impl Shared {
                 Ok(true) => {
                     state.cell = cell as u32;
                     state.derive(&life, now_ns, &self.patience);
+                    state.health = health.engine(state.id.instance);
                     self.add_ours(&mut state);
                     each(&mut state);
                 }
@@ -107,6 +109,7 @@ impl Shared {
         for group in records.chunk_by_mut(|a, b| key(a) == key(b)) {
             let mut state = merge(group, now_ns, &self.patience);
             state.cell = NO_CELL;
+            state.health = health.engine(state.id.instance);
             self.add_ours(&mut state);
             each(&mut state);
         }
@@ -126,6 +129,7 @@ impl Shared {
         }
         state.cell = cell;
         state.derive(&life, now_ns, &self.patience);
+        state.health = self.board.health.load().engine(state.id.instance);
         self.add_ours(&mut state);
         Ok(Some(state))
     }

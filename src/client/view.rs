@@ -19,7 +19,7 @@ use super::state::{RankId, RankState};
 use crate::newest::{Disturbed, ReadingTableView};
 use crate::platform::atomic::Ordering;
 use crate::platform::clock::monotonic_ns;
-use crate::schema::{Device, Engine, Event, Verdict};
+use crate::schema::{Assessment, Device, Engine, Event, Verdict};
 
 /// A picture of all engines that keeps itself up to date.
 ///
@@ -169,6 +169,13 @@ impl View {
     pub fn devices(&self) -> Vec<(u64, Arc<Device>)> {
         let names = self.shared.board.names.load();
         names.devices.iter().map(|((node, _), device)| (*node, Arc::clone(device))).collect()
+    }
+
+    /// How well a device (`device`) or a node (`node`) is, by the word of its
+    /// node's judge; nothing where nobody judges it.
+    #[must_use]
+    pub fn assessment(&self, node: u64, kind: &str, subject: &str) -> Option<Arc<Assessment>> {
+        self.shared.board.health.load().other(node, kind, subject)
     }
 
     /// The newest readings of this host, where the view is a local agent's.

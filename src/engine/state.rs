@@ -8,7 +8,8 @@ use super::subjects::Subjects;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::platform::clock;
 use crate::schema::{
-    BatchHead, BatchWriter, Device, Engine, EngineDetails, Reading, StepCore, Tables, cut_to_fit,
+    Assessment, BatchHead, BatchWriter, Device, Engine, EngineDetails, Reading, StepCore, Tables,
+    Verdict, cut_to_fit,
 };
 
 /// Steps in one message: with their engines' names it stays below
@@ -17,6 +18,9 @@ const STEPS_MAX: usize = 100;
 
 /// Readings in one message.
 const READINGS_MAX: usize = 1024;
+
+/// Bytes of verdicts or assessments in one message, and so their tables.
+const JUDGED_BYTES_MAX: usize = crate::schema::BATCH_BYTES_MAX / 2;
 
 /// Bytes of devices in one message.
 const DEVICES_BYTES_MAX: usize = crate::schema::BATCH_BYTES_MAX / 2;
@@ -85,6 +89,7 @@ impl FullState {
     fn parts(&self, subjects: &mut Subjects) -> Vec<Part> {
         let mut parts = self.name_parts(subjects);
         parts.extend(self.details_parts(subjects, 0));
+        parts.extend(self.judged_parts(subjects));
         let mut steps: Vec<StepCore> = self.steps.iter().map(|newest| newest.step).collect();
         steps.sort_by_key(|step| (step.model, step.instance, step.rank, step.producer));
         for of_model in steps.chunk_by(|a, b| a.model == b.model) {
@@ -151,6 +156,24 @@ impl FullState {
         parts
     }
 
+    /// What the node's judge holds now: open verdicts and assessments.
+    fn judged_parts(&self, subjects: &Subjects) -> Vec<Part> {
+        let judged = self.names.judged();
+        let subject = subjects.verdicts();
+        let assessments = judged.assessments();
+        let assessed = cut_to_fit(&assessments, JUDGED_BYTES_MAX, Assessment::bytes_max);
+        let open = judged.open();
+        let open = cut_to_fit(&open, JUDGED_BYTES_MAX, |verdict| verdict.bytes_max());
+        let verdicts = open.into_iter().map(|verdicts| Part {
+            verdicts: verdicts.iter().map(|verdict| Verdict::clone(verdict)).collect(),
+            ..Part::new(&subject)
+        });
+        let assessed = assessed
+            .into_iter()
+            .map(|assessments| Part { assessments: assessments.to_vec(), ..Part::new(&subject) });
+        verdicts.chain(assessed).collect()
+    }
+
     fn head(&self, generation: u32, flags: u32) -> BatchHead {
         BatchHead {
             node: self.names.node_hash(),
@@ -171,6 +194,8 @@ impl FullState {
             steps: &part.steps,
             readings: &part.readings,
             details: &part.details,
+            verdicts: &part.verdicts,
+            assessments: &part.assessments,
             held_ns,
             ..Tables::default()
         };
@@ -188,6 +213,8 @@ struct Part {
     steps: Vec<StepCore>,
     readings: Vec<Reading>,
     details: Vec<Arc<EngineDetails>>,
+    verdicts: Vec<Verdict>,
+    assessments: Vec<Assessment>,
 }
 
 impl Part {
@@ -199,6 +226,8 @@ impl Part {
             steps: Vec::new(),
             readings: Vec::new(),
             details: Vec::new(),
+            verdicts: Vec::new(),
+            assessments: Vec::new(),
         }
     }
 }

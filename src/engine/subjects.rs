@@ -16,6 +16,7 @@ pub(super) struct Subjects {
     routing: HashMap<u64, Known>,
     health: Arc<str>,
     events: Arc<str>,
+    verdicts: Arc<str>,
 }
 
 /// A subject, and which names it was built from: a model is `unknown` until
@@ -33,6 +34,7 @@ impl Subjects {
         Self {
             health: format!("{prefix}.health.{node}").into(),
             events: format!("{prefix}.events.{node}").into(),
+            verdicts: format!("{prefix}.verdicts.{node}").into(),
             prefix: prefix.to_owned(),
             node,
             names,
@@ -75,6 +77,11 @@ impl Subjects {
     /// The subject of events.
     pub(super) fn events(&self) -> Arc<str> {
         Arc::clone(&self.events)
+    }
+
+    /// The subject of verdicts and assessments.
+    pub(super) fn verdicts(&self) -> Arc<str> {
+        Arc::clone(&self.verdicts)
     }
 }
 

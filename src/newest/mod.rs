@@ -11,6 +11,7 @@
 pub mod cell;
 #[cfg(not(loom))]
 mod details;
+mod judged;
 #[cfg(not(loom))]
 mod names;
 #[cfg(not(loom))]
@@ -22,6 +23,7 @@ mod table;
 
 #[cfg(not(loom))]
 pub use details::{DETAILS_KEPT_BYTES_MAX, DETAILS_MAX, Details};
+pub use judged::{ASSESSMENTS_MAX, Judged, OPEN_MAX, RESOLVED_MAX};
 #[cfg(not(loom))]
 pub use names::{DEVICES_MAX, ENGINES_MAX, Names};
 #[cfg(not(loom))]

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::Details;
+use super::{Details, Judged};
 use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::doorbell::Ringer;
 use crate::schema::{Device, Engine, bounded_name, name_hash};
@@ -27,6 +27,7 @@ struct Shared {
     refused: AtomicU64,
     lists: Mutex<Lists>,
     details: Details,
+    judged: Judged,
     /// Whom to wake when something changes.
     listener: OnceLock<Ringer>,
 }
@@ -48,6 +49,7 @@ impl Names {
             refused: AtomicU64::new(0),
             lists: Mutex::new(Lists::default()),
             details: Details::default(),
+            judged: Judged::default(),
             listener: OnceLock::new(),
         };
         Self(Arc::new(shared))
@@ -75,6 +77,12 @@ impl Names {
     #[must_use]
     pub fn details(&self) -> &Details {
         &self.0.details
+    }
+
+    /// What the diagnosis stage concluded about them.
+    #[must_use]
+    pub fn judged(&self) -> &Judged {
+        &self.0.judged
     }
 
     /// Wakes this one listener at every change; a second one is refused.

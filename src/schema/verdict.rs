@@ -2,9 +2,9 @@
 
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
-use super::accelerator::words;
+use super::accelerator::{TEXT_EXTRA_BYTES, words};
 use super::tables::{list, name};
-use super::{Severity, bounded_text, wire};
+use super::{NAME_BYTES_MAX, Severity, TEXT_BYTES_MAX, bounded_text, wire};
 
 /// What a rule concluded. Readers fold by id and revision.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -95,6 +95,33 @@ pub struct Assessment {
 }
 
 impl Verdict {
+    /// At least the bytes that it takes in a batch; its tables are far fewer
+    /// than a batch may have.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        let texts = [
+            &self.rule,
+            &self.subject,
+            &self.text,
+            &self.subject_kind,
+            &self.cause,
+            &self.page,
+            &self.data_version,
+            &self.silenced_by,
+            &self.limit_source,
+        ];
+        let texts: usize = texts.into_iter().map(|text| text_bytes(text, TEXT_BYTES_MAX)).sum();
+        let evidence = self.evidence.iter().take(EVIDENCE_MAX).map(|of| {
+            let texts = [&of.source, &of.subject, &of.text].into_iter();
+            120 + texts.map(|text| text_bytes(text, SENTENCE_BYTES_MAX)).sum::<usize>()
+        });
+        let impact = self.impact.iter().take(IMPACT_MAX);
+        let impact = impact.map(|text| text_bytes(text, NAME_BYTES_MAX));
+        let steps = self.steps.iter().take(STEPS_MAX);
+        let steps = steps.map(|text| text_bytes(text, SENTENCE_BYTES_MAX));
+        256 + texts + evidence.chain(impact).chain(steps).sum::<usize>()
+    }
+
     pub(super) fn to_wire<'b>(
         &self,
         builder: &mut FlatBufferBuilder<'b>,
@@ -111,12 +138,12 @@ impl Verdict {
             state: wire::VerdictState(self.state as u8),
             since_wall_ns: self.since_wall_ns,
             subject_kind: name(builder, &self.subject_kind),
-            cause: long(builder, &self.cause),
+            cause: long(builder, &self.cause, TEXT_BYTES_MAX),
             confidence: self.confidence,
             evidence: list(builder, evidence, |builder, of| of.to_wire(builder)),
-            impact: strings(builder, &self.impact, IMPACT_MAX),
+            impact: strings(builder, &self.impact, (IMPACT_MAX, NAME_BYTES_MAX)),
             action: wire::Action(self.action as u8),
-            steps: strings(builder, &self.steps, STEPS_MAX),
+            steps: strings(builder, &self.steps, (STEPS_MAX, SENTENCE_BYTES_MAX)),
             page: name(builder, &self.page),
             data_version: name(builder, &self.data_version),
             caused_by: self.caused_by,
@@ -174,7 +201,7 @@ impl Evidence {
             wall_ns: self.wall_ns,
             source: name(builder, &self.source),
             subject: name(builder, &self.subject),
-            text: long(builder, &self.text),
+            text: long(builder, &self.text, SENTENCE_BYTES_MAX),
             event: self.event,
             metric: self.metric,
             value: self.value,
@@ -199,6 +226,15 @@ impl Evidence {
 }
 
 impl Assessment {
+    /// At least the bytes that it takes in a batch, and those of a table where
+    /// a batch may have only so many.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        let texts = [&self.subject, &self.subject_kind].into_iter();
+        let texts: usize = texts.map(|text| text_bytes(text, NAME_BYTES_MAX)).sum();
+        80 + texts + 8 * self.verdicts.len().min(VERDICTS_MAX)
+    }
+
     pub(super) fn to_wire<'b>(
         &self,
         builder: &mut FlatBufferBuilder<'b>,
@@ -226,8 +262,22 @@ impl Assessment {
     }
 }
 
-fn long<'b>(builder: &mut FlatBufferBuilder<'b>, text: &str) -> Option<WIPOffset<&'b str>> {
-    (!text.is_empty()).then(|| builder.create_string(bounded_text(text)))
+/// What a text takes in a batch: itself, as far as it is sent, where it is, its
+/// length and padding.
+fn text_bytes(text: &String, bytes_max: usize) -> usize {
+    4 + TEXT_EXTRA_BYTES + text.len().min(bytes_max)
+}
+
+fn long<'b>(
+    builder: &mut FlatBufferBuilder<'b>,
+    text: &str,
+    bytes_max: usize,
+) -> Option<WIPOffset<&'b str>> {
+    (!text.is_empty()).then(|| builder.create_string(cut(text, bytes_max)))
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 fn long_text(text: &str) -> String {
@@ -244,13 +294,13 @@ type Strings<'b> = WIPOffset<flatbuffers::Vector<'b, flatbuffers::ForwardsUOffse
 fn strings<'b>(
     builder: &mut FlatBufferBuilder<'b>,
     texts: &[String],
-    most: usize,
+    (most, bytes_max): (usize, usize),
 ) -> Option<Strings<'b>> {
     if texts.is_empty() {
         return None;
     }
-    let offsets: Vec<_> =
-        texts.iter().take(most).map(|text| builder.create_string(bounded_text(text))).collect();
+    let texts = texts.iter().take(most);
+    let offsets: Vec<_> = texts.map(|text| builder.create_string(cut(text, bytes_max))).collect();
     Some(builder.create_vector(&offsets))
 }
 
@@ -360,6 +410,10 @@ impl Action {
     }
 }
 
+/// Longest fact or step on the wire, bytes; with this and the numbers below
+/// the largest verdict fits a batch.
+const SENTENCE_BYTES_MAX: usize = 900;
+
 /// Most facts with one verdict on the wire.
 pub const EVIDENCE_MAX: usize = 16;
 /// Most engines and pods named by one verdict on the wire.
@@ -368,3 +422,63 @@ pub const IMPACT_MAX: usize = 64;
 pub const STEPS_MAX: usize = 16;
 /// Most verdicts named by one assessment on the wire.
 pub const VERDICTS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{BATCH_BYTES_MAX, BatchHead, BatchView, BatchWriter, Tables};
+    use bytemuck::Zeroable;
+
+    fn written(verdict: Verdict) -> (usize, Verdict) {
+        let mut writer = BatchWriter::default();
+        let bare = writer.write(&BatchHead::zeroed(), &Tables::default()).len();
+        let verdicts = [verdict];
+        let tables = Tables { verdicts: &verdicts, ..Tables::default() };
+        let bytes = writer.write(&BatchHead::zeroed(), &tables);
+        assert!(bytes.len() <= BATCH_BYTES_MAX, "{}", bytes.len());
+        assert!(bytes.len() - bare <= verdicts[0].bytes_max());
+        let read = BatchView::verify(bytes).expect("our own batch").verdicts().next();
+        (bytes.len(), read.expect("the one that was written"))
+    }
+
+    #[test]
+    fn the_largest_verdict_fits_a_batch_and_is_cut_where_it_is_too_long() {
+        for length in [0, 1, 40, 900, 5000] {
+            let text = "x".repeat(length);
+            let evidence = Evidence {
+                source: text.clone(),
+                subject: text.clone(),
+                text: text.clone(),
+                ..Evidence::default()
+            };
+            let verdict = Verdict {
+                rule: text.clone(),
+                subject: text.clone(),
+                text: text.clone(),
+                cause: text.clone(),
+                evidence: vec![evidence; EVIDENCE_MAX + 1],
+                impact: vec![text.clone(); IMPACT_MAX + 1],
+                steps: vec![text; STEPS_MAX + 1],
+                ..Verdict::default()
+            };
+            let (_, read) = written(verdict);
+            assert_eq!(read.evidence.len(), EVIDENCE_MAX);
+            assert_eq!((read.impact.len(), read.steps.len()), (IMPACT_MAX, STEPS_MAX));
+            assert_eq!(read.evidence[0].text.len(), length.min(SENTENCE_BYTES_MAX));
+        }
+    }
+
+    #[test]
+    fn a_share_from_outside_is_one() {
+        let of = |confidence| written(Verdict { confidence, ..Verdict::default() }).1.confidence;
+        assert_eq!([of(0.5), of(-1.0), of(7.0), of(f32::NAN)], [0.5, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn an_action_of_the_future_is_to_find_out_more() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_number(action as u8), action);
+        }
+        assert_eq!(Action::from_number(99), Action::Investigate);
+    }
+}

@@ -1,7 +1,7 @@
 use super::*;
 use crate::client::{RankId, Treat, View, ViewCore, ViewSettings};
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
-use crate::schema::{BatchHead, BatchWriter, Field, Flag, StepCore, Tables};
+use crate::schema::{Assessment, BatchHead, BatchWriter, Field, Flag, Health, StepCore, Tables};
 use bytemuck::Zeroable;
 use std::collections::HashMap;
 
@@ -252,4 +252,41 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_ill_engine_is_avoided_by_every_score_though_it_is_idle_and_chosen_again_once_well() {
+    let ill = crate::schema::name_hash("ill");
+    let mut core = ViewCore::new(ViewSettings::default());
+    let say = |core: &mut ViewCore, steps: &[StepCore], health| {
+        let head = BatchHead { publish_monotonic_ns: NOW, node: 7, ..BatchHead::zeroed() };
+        let assessment = Assessment {
+            subject: "ill".into(),
+            subject_kind: "engine".into(),
+            health,
+            ..Assessment::default()
+        };
+        let said = [assessment];
+        let tables = Tables { steps, assessments: &said, ..Tables::default() };
+        let bytes = BatchWriter::default().write(&head, &tables).to_vec();
+        core.reply(&bytes, NOW, NOW).unwrap();
+    };
+    let view = View::of(&core);
+    let steps = [step(ill, 0, 0, 1), step(2, 5, 5, 1)];
+    for (health, expected) in [
+        (Health::Degraded, 2),
+        (Health::Failed, 2),
+        (Health::Healthy, ill),
+        (Health::Suspect, 2),
+        (Health::Unknown, ill),
+    ] {
+        say(&mut core, &steps, health);
+        for score in [Score::LeastWork, Score::KvAware, Score::PowerOfTwo] {
+            let pick = view.pick_at(NOW, &Ask::default(), &Policy::strict(), &score).unwrap();
+            assert_eq!(pick.state.id.instance, expected, "{health:?}");
+            assert_eq!(pick.excluded.ill > 0, expected == 2, "{health:?}");
+        }
+    }
+    say(&mut core, &[], Health::Failed);
+    assert_eq!(view.rank(RankId { instance: ill, rank: 0 }).unwrap().health, Health::Failed);
 }

@@ -9,7 +9,9 @@ use crate::newest::Names;
 use crate::platform::atomic::Ordering;
 use crate::platform::clock;
 use crate::platform::socket::Connection;
-use crate::schema::{BatchHead, BatchWriter, Device, Engine, Tables, cut_to_fit};
+use crate::schema::{
+    Assessment, BatchHead, BatchWriter, Device, Engine, Tables, Verdict, cut_to_fit,
+};
 
 use super::counts::{DoorCounts, add};
 
@@ -47,6 +49,9 @@ struct View {
     next: usize,
     /// Up to which version it has had what engines say beside their steps.
     details: u64,
+    /// Whether it has had what the node's judge holds; what is new since comes
+    /// as news.
+    judged: bool,
     chatter: u32,
 }
 
@@ -69,7 +74,15 @@ impl Views {
     }
 
     pub(super) fn open(&mut self, id: u64, connection: Connection) {
-        self.list.push(View { id, connection, version: None, next: 0, details: 0, chatter: 0 });
+        self.list.push(View {
+            id,
+            connection,
+            version: None,
+            next: 0,
+            details: 0,
+            judged: false,
+            chatter: 0,
+        });
         add(&self.counts.views_opened, 1);
         self.counts.views.store(self.list.len() as u64, Ordering::Relaxed);
     }
@@ -98,11 +111,12 @@ impl Views {
             view.catch_up(self.version, &self.packets);
         }
         self.tell_details(now_ns, names);
+        self.tell_judged(names);
         for batch in news.iter().flat_map(|news| news.try_iter()).take(NEWS_ROUND_MAX) {
             for view in &mut self.list {
                 let behind = view.next < self.packets.len();
                 if behind || view.connection.send(&batch, &[]).is_err() {
-                    view.version = None;
+                    (view.version, view.judged) = (None, false);
                     add(&self.counts.news_missed, 1);
                 }
             }
@@ -141,6 +155,36 @@ impl Views {
                 // What was forgotten since leaves a gap.
                 self.list[at].details = version;
             }
+        }
+    }
+
+    /// Sends open verdicts and assessments to who has had none.
+    fn tell_judged(&mut self, names: &Names) {
+        for at in 0..self.list.len() {
+            let view = &self.list[at];
+            if view.judged || view.next < self.packets.len() {
+                continue;
+            }
+            let open = names.judged().open();
+            let open: Vec<Verdict> = open.iter().map(|open| Verdict::clone(open)).collect();
+            let assessments = names.judged().assessments();
+            let verdicts = cut_to_fit(&open, PARTS_BYTES_MAX, Verdict::bytes_max);
+            let assessments = cut_to_fit(&assessments, PARTS_BYTES_MAX, Assessment::bytes_max);
+            let verdicts = verdicts.into_iter().map(|verdicts| Tables {
+                verdicts,
+                node_name: Some(names.node()),
+                ..Tables::default()
+            });
+            let assessments = assessments.into_iter().map(|assessments| Tables {
+                assessments,
+                node_name: Some(names.node()),
+                ..Tables::default()
+            });
+            self.list[at].judged = verdicts.chain(assessments).all(|tables| {
+                self.renew_head(names);
+                let packet = self.writer.write(&self.head, &tables);
+                self.list[at].connection.send(packet, &[]).is_ok()
+            });
         }
     }
 
