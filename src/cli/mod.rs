@@ -7,8 +7,10 @@
 mod bench;
 mod check;
 mod doctor;
+mod http;
 mod list;
 mod log;
+mod report;
 mod run;
 mod sampler_child;
 mod shared;
@@ -52,6 +54,8 @@ enum Verb {
     Watch(watch::verb::Arguments),
     /// Look at what is here, missing or misconfigured, and say the remedy.
     Doctor(doctor::Arguments),
+    /// Say how this node is: what is wrong, why, and what to do.
+    Report(report::Arguments),
     /// Simulate engines through the real path, marked as simulated.
     Simulate(simulate::Arguments),
     /// Measure latency and loss of the whole road over your NATS servers.
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::main(&arguments),
         Verb::Watch(arguments) => watch::verb::main(&arguments),
         Verb::Doctor(arguments) => doctor::main(&arguments),
+        Verb::Report(arguments) => report::main(&arguments),
         Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),

@@ -91,6 +91,18 @@ const SETTINGS: &[Setting] = &[
         check: |v| number(v, 1 << 20, 1 << 25),
     },
     Setting {
+        key: "diagnosis.enabled",
+        default: "true",
+        help: "Whether this agent judges its own node: true or false. Where it does not, `eagle-eye diagnose --nats` or the fleet may.",
+        check: boolean,
+    },
+    Setting {
+        key: "diagnosis.rules",
+        default: "\"\"",
+        help: "File with thresholds, severities and rules of your own, read anew when it changes. Empty: none.",
+        check: any,
+    },
+    Setting {
         key: "nats.urls",
         default: "\"\"",
         help: "NATS servers, such as \"nats://a:4222,nats://b:4222\". Empty: no NATS; everything works on this machine.",

@@ -40,10 +40,19 @@ pub struct Plan {
     pub newest_readings: usize,
     /// Most bytes of the journal.
     pub journal_bytes: u64,
+    /// How this agent judges its own node, if it does.
+    pub diagnosis: Option<DiagnosisPlan>,
     /// Where NATS is, if anywhere.
     pub nats: Option<NatsPlan>,
     /// Every sampler, on or off.
     pub samplers: Vec<SamplerPlan>,
+}
+
+/// How the agent judges its own node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiagnosisPlan {
+    /// The operator's own thresholds and rules, if any.
+    pub rules: Option<PathBuf>,
 }
 
 /// How log lines look.
@@ -156,6 +165,7 @@ impl Plan {
             newest_ranks: number("newest.ranks") as usize,
             newest_readings: number("newest.readings") as usize,
             journal_bytes: number("journal.bytes"),
+            diagnosis: diagnosis(values),
             nats: nats(values),
             samplers: samplers::ALL.iter().map(|entry| sampler(entry, values)).collect(),
         }
@@ -186,6 +196,12 @@ fn sampler(entry: &'static samplers::Entry, values: &HashMap<String, String>) ->
         cpu: values[&key("cpu")].parse().ok(),
         settings: Settings::new(own),
     }
+}
+
+fn diagnosis(values: &HashMap<String, String>) -> Option<DiagnosisPlan> {
+    let rules = &values["diagnosis.rules"];
+    let rules = (!rules.is_empty()).then(|| rules.into());
+    (values["diagnosis.enabled"] == "true").then_some(DiagnosisPlan { rules })
 }
 
 fn nats(values: &HashMap<String, String>) -> Option<NatsPlan> {

@@ -12,6 +12,7 @@ mod conclusion;
 mod fact;
 mod known;
 mod plan;
+pub mod report;
 mod rule;
 pub mod rules;
 mod seen;

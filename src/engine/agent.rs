@@ -11,14 +11,18 @@ use thiserror::Error;
 
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
 use super::gauges;
+use super::inbox::Inbox;
+use super::judge::Judge;
 use super::losses::{JournalGauges, Losses};
 use super::overseer::{self, OnChange, Watched};
 use super::part::{PartLine, PartState};
+use super::reporting;
 use super::road::{Cargo, Road};
 use super::sampling::{SamplerGauges, Sampling, Surroundings};
 use super::status::{StatusParts, periods_ms};
 use super::threads::{Cpus, Stage, Threads};
 use crate::config::Plan;
+use crate::diagnosis;
 use crate::journal::{Journal, Limits};
 use crate::newest::{Names, ReadingTable, StepTable};
 use crate::pipeline::{self, Drain, Taker, TakerCounts};
@@ -137,8 +141,9 @@ impl Agent {
         let journal = agent.open_journal(plan);
         let sampling = agent.start_samplers(plan, ringer, cursors(journal.as_ref()), &mut cpus)?;
         let outcomes = agent.start_road(plan, &cargo, &mut takers, &mut cpus);
+        let judge = agent.open_judge(plan, journal.as_ref(), &mut takers);
         agent.start_desk(
-            journal,
+            (journal, judge),
             Queues { events: events_out, outcomes, news: news_in },
             cargo.incarnation,
         )?;
@@ -197,12 +202,15 @@ impl Agent {
             begun_ns: self.begun_ns,
         };
         let recent = self.recent.clone();
+        let (parts, names) = (Arc::new(parts), self.names.clone());
+        let status = Arc::clone(&parts);
         Sources {
             steps: self.steps.view(),
             readings: self.readings.view(),
             names: self.names.clone(),
-            status: Box::new(move || parts.status()),
+            status: Box::new(move || status.status()),
             events: Box::new(move || recent.events()),
+            report: Box::new(move |form| reporting::report(&names, &parts.status(), form)),
         }
     }
 
@@ -367,9 +375,28 @@ impl Agent {
         }
     }
 
+    /// Opens the judge of this node, if it is to be judged here, as one more
+    /// taker.
+    fn open_judge(
+        &mut self,
+        plan: &Plan,
+        journal: Option<&Journal>,
+        takers: &mut Vec<Taker>,
+    ) -> Option<Judge> {
+        if plan.diagnosis.is_none() {
+            self.parts.push(PartLine::new("diagnosis", PartState::Off, String::new()));
+            return None;
+        }
+        let inbox = Inbox::default();
+        takers.push(inbox.taker());
+        let stage = diagnosis::Stage::new(&plan.node, diagnosis::Plan::default());
+        self.parts.push(PartLine::ready("diagnosis"));
+        Some(Judge::open(stage, inbox, journal, &self.names))
+    }
+
     fn start_desk(
         &mut self,
-        journal: Option<Journal>,
+        (journal, judge): (Option<Journal>, Option<Judge>),
         queues: Queues,
         incarnation: u64,
     ) -> Result<(), StartError> {
@@ -383,6 +410,7 @@ impl Agent {
                 // Readers that are too slow see the gap in the events' numbers.
                 let _ = queues.news.try_send(Arc::from(&bytes[..]));
             }),
+            judge,
             deliver: self.road.as_ref().map(Road::deliver),
             outcomes: queues.outcomes,
             gauges: Arc::clone(&self.journal),

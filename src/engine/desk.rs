@@ -1,9 +1,12 @@
-//! Where events go once a sampler stated them: numbered, written to the
+//! Where events go once a sampler stated them: numbered, judged, written to the
 //! journal, then told to whoever listens.
 //!
 //! An event counts as accepted when the journal has it on disk; it leaves the
 //! journal when NATS acknowledged it, or at once where no NATS is configured.
-//! The desk has its own thread, since a disk can be slow.
+//! What the judge concludes from it is written by the same sync, so that after
+//! a crash either both are known or the event is read from its source again:
+//! nothing is judged twice and nothing is passed over. The desk has its own
+//! thread, since a disk can be slow.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +15,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select};
 
+use super::judge::Judge;
 use super::losses::JournalGauges;
-use crate::journal::{Entry, EntryKind, Journal, Sequence};
+use crate::journal::{Entry, EntryKind, Journal, Sequence, Unacknowledged};
 use crate::newest::Names;
 use crate::platform::clock;
 use crate::platform::thread::Stop;
 use crate::samplers::Fact;
-use crate::schema::{BatchHead, BatchWriter, Event, EventKind, Tables};
+use crate::schema::{BatchHead, BatchWriter, Event, EventKind, Severity, Tables};
 
 /// Events that a page or terminal can still show.
 pub const RECENT_MAX: usize = 512;
@@ -53,18 +57,19 @@ impl Recent {
     }
 }
 
-/// Sends an event's message at least once; says whether it took it.
-pub(super) type Deliver = Box<dyn FnMut(u64, Bytes) -> bool + Send>;
+/// Sends a message of an event or a verdict, under its number, at least once;
+/// says whether it took it.
+pub(super) type Deliver = Box<dyn FnMut(EntryKind, u64, Bytes) -> bool + Send>;
 
-/// What became of an event that was handed on.
+/// What became of a message that was handed on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
-    pub(super) id: u64,
+    pub(super) number: u64,
     /// Whether it is kept elsewhere now, so that the journal need not.
     pub(super) kept: bool,
 }
 
-/// The message of an event, to local readers.
+/// A message, to local readers.
 pub(super) type Announce = Box<dyn FnMut(&Bytes) + Send>;
 
 /// The desk's parts.
@@ -75,8 +80,9 @@ pub(super) struct Desk {
     pub(super) incarnation: u64,
     pub(super) recent: Recent,
     pub(super) announce: Announce,
+    pub(super) judge: Option<Judge>,
     pub(super) deliver: Option<Deliver>,
-    /// What became of events that `deliver` took.
+    /// What became of messages that `deliver` took.
     pub(super) outcomes: Receiver<Outcome>,
     /// Where the journal's counts are shown.
     pub(super) gauges: Arc<JournalGauges>,
@@ -86,25 +92,34 @@ pub(super) struct Desk {
 struct State {
     desk: Desk,
     writer: BatchWriter,
-    next_id: u64,
-    /// Events handed to NATS and not acknowledged.
+    /// Of the next event, which it has for its id, or message of verdicts.
+    next_number: u64,
+    /// Messages handed to NATS and not acknowledged.
     under_way: HashMap<u64, Sequence>,
     retry_ns: u64,
 }
 
+/// An event, or what was judged, written down.
+struct Message {
+    kind: EntryKind,
+    number: u64,
+    sequence: Option<Sequence>,
+    bytes: Bytes,
+}
+
 /// Works until asked to stop, then writes down what is left.
 pub(super) fn run(desk: Desk, stop: &Stop) {
-    let next_id = desk.incarnation;
+    let next_number = desk.incarnation;
     let mut state = State {
         desk,
         writer: BatchWriter::default(),
-        next_id,
+        next_number,
         under_way: HashMap::new(),
         retry_ns: 0,
     };
     loop {
         let stopping = stop.is_raised();
-        let more = state.round();
+        let more = state.round(stopping);
         if stopping && !more {
             return;
         }
@@ -113,16 +128,24 @@ pub(super) fn run(desk: Desk, stop: &Stop) {
 
 impl State {
     /// Takes what came in; returns whether anything did.
-    fn round(&mut self) -> bool {
+    fn round(&mut self, stopping: bool) -> bool {
         self.wait();
         let group: Vec<Fact> = self.desk.events.try_iter().take(GROUP_MAX).collect();
         let any = !group.is_empty();
-        let messages: Vec<(u64, Option<Sequence>, Bytes)> =
-            group.into_iter().filter_map(|fact| self.take(fact)).collect();
+        let mut messages = Vec::with_capacity(group.len());
+        let mut events = Vec::with_capacity(group.len());
+        for Fact { event, cursor } in group {
+            if let Some(event) = event {
+                messages.push(self.accept(event, &mut events));
+            }
+            self.keep_cursor(cursor);
+        }
+        self.judge(&events, stopping, &mut messages);
         self.sync();
-        for (id, sequence, bytes) in &messages {
-            (self.desk.announce)(bytes);
-            self.hand_over(*id, *sequence, bytes);
+        events.into_iter().for_each(|event| self.desk.recent.push(event));
+        for message in &messages {
+            (self.desk.announce)(&message.bytes);
+            self.hand_over(message);
         }
         self.settle();
         self.retry();
@@ -139,70 +162,93 @@ impl State {
         if self.desk.deliver.is_some() {
             select.recv(&self.desk.outcomes);
         }
+        if let Some(judge) = &self.desk.judge {
+            select.recv(judge.woken());
+        }
         let _ = select.ready_timeout(LOOK);
     }
 
     /// An event and its source's cursor become durable in the same sync.
-    fn take(&mut self, Fact { event, cursor }: Fact) -> Option<(u64, Option<Sequence>, Bytes)> {
-        let message = event.map(|event| self.accept(event));
+    fn keep_cursor(&mut self, cursor: Option<(&'static str, Vec<u8>)>) {
         if let (Some((name, value)), Some(journal)) = (cursor, &mut self.desk.journal)
             && let Err(error) = journal.set_cursor(name, &value)
         {
             tracing::warn!("where {name} stands is not kept over a restart: {error}");
         }
-        message
     }
 
-    fn accept(&mut self, mut event: Event) -> (u64, Option<Sequence>, Bytes) {
-        event.id = self.next_id;
-        self.next_id += 1;
+    fn accept(&mut self, mut event: Event, events: &mut Vec<Event>) -> Message {
+        event.id = self.next_number;
         if event.kind == EventKind::KernelLine {
             // It stands in a log already, and that log may be what we follow.
             tracing::debug!(subject = event.subject, "{}", event.text);
         } else {
             tracing::info!(kind = event.kind.name(), subject = event.subject, "{}", event.text);
         }
+        let tables = Tables { events: std::slice::from_ref(&event), ..Tables::default() };
+        let message = self.write_down(EntryKind::Event, event.severity, &tables);
+        events.push(event);
+        message
+    }
+
+    /// Judges the events with all that came in beside them, and writes down
+    /// what is new.
+    fn judge(&mut self, events: &[Event], stopping: bool, messages: &mut Vec<Message>) {
+        let Some(mut judge) = self.desk.judge.take() else { return };
+        let judged = judge.round(&self.desk.names, events);
+        for part in judged.parts() {
+            let tables = Tables {
+                verdicts: part.verdicts,
+                assessments: part.assessments,
+                ..Tables::default()
+            };
+            messages.push(self.write_down(EntryKind::Verdict, part.severity, &tables));
+        }
+        if let Some(journal) = &mut self.desk.journal {
+            judge.keep(journal, stopping);
+        }
+        self.desk.judge = Some(judge);
+    }
+
+    fn write_down(&mut self, kind: EntryKind, priority: Severity, tables: &Tables<'_>) -> Message {
+        let number = self.next_number;
+        self.next_number += 1;
         let head = BatchHead {
             node: self.desk.names.node_hash(),
             incarnation: self.desk.incarnation,
-            sequence: 0,
+            sequence: if kind == EntryKind::Verdict { number } else { 0 },
             publish_monotonic_ns: clock::monotonic_ns(),
             publish_wall_ns: clock::wall_ns(),
             generation: 0,
             flags: 0,
         };
-        let tables = Tables {
-            node_name: Some(self.desk.names.node()),
-            events: std::slice::from_ref(&event),
-            ..Tables::default()
-        };
+        let tables = Tables { node_name: Some(self.desk.names.node()), ..*tables };
         let bytes = Bytes::copy_from_slice(self.writer.write(&head, &tables));
-        let entry = Entry { kind: EntryKind::Event, priority: event.severity, payload: &bytes };
+        let entry = Entry { kind, priority, payload: &bytes };
         let sequence = self.desk.journal.as_mut().and_then(|journal| journal.append(entry).ok());
-        let id = event.id;
-        self.desk.recent.push(event);
-        (id, sequence, bytes)
+        Message { kind, number, sequence, bytes }
     }
 
-    fn hand_over(&mut self, id: u64, sequence: Option<Sequence>, bytes: &Bytes) {
+    fn hand_over(&mut self, message: &Message) {
+        let Message { kind, number, sequence, bytes } = message;
         let Some(deliver) = &mut self.desk.deliver else {
-            if let (Some(journal), Some(sequence)) = (&mut self.desk.journal, sequence) {
+            if let (Some(journal), Some(sequence)) = (&mut self.desk.journal, *sequence) {
                 journal.acknowledge(sequence);
             }
             return;
         };
-        if deliver(id, bytes.clone())
-            && let Some(sequence) = sequence
+        if deliver(*kind, *number, bytes.clone())
+            && let Some(sequence) = *sequence
         {
-            self.under_way.insert(id, sequence);
+            self.under_way.insert(*number, sequence);
         }
     }
 
-    /// Takes events that are kept elsewhere out of the journal; the others
+    /// Takes messages that are kept elsewhere out of the journal; the others
     /// will be offered again.
     fn settle(&mut self) {
         for outcome in self.desk.outcomes.try_iter() {
-            let sequence = self.under_way.remove(&outcome.id);
+            let sequence = self.under_way.remove(&outcome.number);
             if let (true, Some(sequence), Some(journal)) =
                 (outcome.kept, sequence, &mut self.desk.journal)
             {
@@ -224,12 +270,12 @@ impl State {
         }
         self.retry_ns = now_ns + RETRY_NS;
         for kept in journal.unacknowledged().take(GROUP_MAX) {
-            let Some(id) = event_id(kept.payload) else { continue };
-            if self.under_way.contains_key(&id) {
+            let Some(number) = number_of(&kept) else { continue };
+            if self.under_way.contains_key(&number) {
                 continue;
             }
-            if deliver(id, Bytes::copy_from_slice(kept.payload)) {
-                self.under_way.insert(id, kept.sequence);
+            if deliver(kept.kind, number, Bytes::copy_from_slice(kept.payload)) {
+                self.under_way.insert(number, kept.sequence);
             }
         }
     }
@@ -243,9 +289,12 @@ impl State {
     }
 }
 
-fn event_id(payload: &[u8]) -> Option<u64> {
-    let view = crate::schema::BatchView::verify(payload).ok()?;
-    view.events().next().map(|event| event.id)
+fn number_of(kept: &Unacknowledged<'_>) -> Option<u64> {
+    let view = crate::schema::BatchView::verify(kept.payload).ok()?;
+    match kept.kind {
+        EntryKind::Event => view.events().next().map(|event| event.id),
+        EntryKind::Verdict => Some(view.head().sequence),
+    }
 }
 
 #[cfg(test)]
@@ -265,7 +314,7 @@ mod tests {
         let (journal, _) = Journal::open(dir, Limits::default()).expect("a fresh journal");
         let sent = Sent::default();
         let keep = Arc::clone(&sent);
-        let deliver: Deliver = Box::new(move |id, bytes| {
+        let deliver: Deliver = Box::new(move |_, id, bytes| {
             let view = BatchView::verify(&bytes).expect("our own batch");
             assert_eq!(view.events().next().map(|event| event.id), Some(id));
             keep.lock().expect("one thread").push(id);
@@ -278,6 +327,7 @@ mod tests {
             incarnation: 100,
             recent: Recent::default(),
             announce: Box::new(|_| {}),
+            judge: None,
             deliver: nats.then_some(deliver),
             outcomes,
             gauges: Arc::default(),
@@ -302,7 +352,7 @@ mod tests {
         let (first, events, acks, sent) = desk(dir.path(), true);
         events.send(fact(event.clone())).unwrap();
         events.send(fact(event)).unwrap();
-        acks.send(Outcome { id: 100, kept: false }).unwrap();
+        acks.send(Outcome { number: 100, kept: false }).unwrap();
         run(first, &stopped());
         assert!(sent.lock().unwrap().starts_with(&[100, 101]));
 
@@ -312,11 +362,11 @@ mod tests {
             .as_ref()
             .unwrap()
             .unacknowledged()
-            .filter_map(|kept| event_id(kept.payload))
+            .filter_map(|kept| number_of(&kept))
             .collect();
         assert_eq!(recovered, [100, 101]);
-        acks.send(Outcome { id: 100, kept: true }).unwrap();
-        acks.send(Outcome { id: 101, kept: true }).unwrap();
+        acks.send(Outcome { number: 100, kept: true }).unwrap();
+        acks.send(Outcome { number: 101, kept: true }).unwrap();
         run(second, &stopped());
         assert_eq!(*sent.lock().unwrap(), [100, 101], "both are offered again");
     }

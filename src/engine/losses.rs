@@ -78,6 +78,7 @@ impl Losses {
         other("nats", "compatibility messages forbidden or cut off", aside + waited);
         other("events", "channel full", self.events.dropped());
         other("names", "list full", self.names.refused() + self.names.details().refused());
+        other("verdicts", "list full", self.names.judged().refused());
         self.journal.each_loss(|reason, count| other("journal", reason, count));
     }
 }

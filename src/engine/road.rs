@@ -13,6 +13,7 @@ use super::overseer::{DetailsChanged, NamesChanged};
 use super::state::FullState;
 use super::subjects::{self, Subjects};
 use crate::config::NatsPlan;
+use crate::journal::EntryKind;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::pipeline::{Batch, Taker};
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -141,12 +142,19 @@ impl Road {
         })
     }
 
-    /// Sends events at least once.
+    /// Sends events and verdicts at least once.
     pub(super) fn deliver(&self) -> Deliver {
         let durable = Arc::clone(&self.durable);
-        let subject = self.subjects().events();
+        let subjects = self.subjects();
+        let (events, verdicts) = (subjects.events(), subjects.verdicts());
         let node = self.cargo.names.node_hash();
-        Box::new(move |id, bytes| durable.offer(&subject, &format!("{node:016x}-{id}"), bytes))
+        Box::new(move |kind, number, bytes| {
+            let subject = match kind {
+                EntryKind::Event => &events,
+                EntryKind::Verdict => &verdicts,
+            };
+            durable.offer(subject, &format!("{node:016x}-{number}"), bytes)
+        })
     }
 
     /// What the link says of itself.
@@ -216,9 +224,9 @@ fn durable_hooks(outcomes: Sender<Outcome>) -> DurableHooks {
             }
             Err(_) => false,
         };
-        if let Some(id) = id.rsplit('-').next().and_then(|id| id.parse().ok()) {
-            // A full channel leaves the event in the journal: it is sent again.
-            let _ = outcomes.try_send(Outcome { id, kept });
+        if let Some(number) = id.rsplit('-').next().and_then(|number| number.parse().ok()) {
+            // A full channel leaves it in the journal: it is sent again.
+            let _ = outcomes.try_send(Outcome { number, kept });
         }
     };
     DurableHooks { on_ready: Box::new(|_| {}), on_done: Box::new(done) }

@@ -18,6 +18,7 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::schema::Event;
@@ -29,6 +30,7 @@ pub use limits::{CONNECTIONS_MAX, STREAMS_MAX};
 pub use rank::RankState;
 pub use server::{Server, start};
 pub use status::{LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Status};
+pub use verdict::{AssessmentEntry, EvidenceEntry, JudgedState, Silenced, VerdictEntry};
 
 /// What the faces show, wherever it comes from: this process or another's
 /// memory.
@@ -43,4 +45,20 @@ pub struct Sources {
     pub status: Box<dyn Fn() -> Status + Send + Sync>,
     /// Recent events, oldest first, of a bounded number. It must not wait.
     pub events: Box<dyn Fn() -> Vec<Event> + Send + Sync>,
+    /// The report in words; empty where nobody judges. It must not wait.
+    pub report: Box<dyn Fn(ReportForm) -> String + Send + Sync>,
+}
+
+/// In which form a report is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportForm {
+    /// For a terminal.
+    Text,
+    /// For a ticket.
+    Markdown,
+    /// A page that needs nothing else.
+    Html,
+    /// For programs.
+    Json,
 }

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::board::{Board, PlacedRank};
 use super::limits::{EVENTS_MAX, RATE_HZ_DEFAULT, RATE_HZ_MAX, STREAMS_MAX};
 use super::stream::{self, Wish};
-use super::{EventState, HostState, LatencyState, Sources};
+use super::{EventState, HostState, JudgedState, LatencyState, ReportForm, Sources};
 use crate::platform::clock;
 use crate::schema::utc_text;
 
@@ -88,6 +88,8 @@ pub(super) fn router(web: Arc<Web>) -> Router {
         .route("/v1/routing/stream", get(routing_stream))
         .route("/v1/host", get(host))
         .route("/v1/events", get(events))
+        .route("/v1/verdicts", get(verdicts))
+        .route("/v1/report", get(report))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "There is nothing at this path.") })
         .layer(from_fn(guard))
         .with_state(web)
@@ -113,7 +115,8 @@ async fn guard(request: Request, next: Next) -> Response {
         }
     };
     for (name, value) in SAFETY_HEADERS {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        // An answer with a policy of its own knows why.
+        answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     answer
 }
@@ -178,6 +181,49 @@ async fn events(State(web): State<Arc<Web>>) -> Response {
     let latest = &events[events.len().saturating_sub(EVENTS_MAX)..];
     let events = latest.iter().map(EventState::of).collect();
     Json(web.say(Events { events })).into_response()
+}
+
+async fn verdicts(State(web): State<Arc<Web>>) -> Response {
+    Json(web.say(JudgedState::of(&web.sources.names))).into_response()
+}
+
+async fn report(
+    State(web): State<Arc<Web>>,
+    query: Result<Query<ReportQuery>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let Ok(Query(query)) = query else {
+        return refusal(StatusCode::BAD_REQUEST, "format is one of text, markdown, html, json.");
+    };
+    let form = query.format.unwrap_or(ReportForm::Json);
+    let kind = match form {
+        ReportForm::Json => {
+            #[derive(Serialize)]
+            struct Whole {
+                #[serde(flatten)]
+                judged: JudgedState,
+                status: super::Status,
+            }
+            let judged = JudgedState::of(&web.sources.names);
+            let status = (web.sources.status)();
+            return Json(web.say(Whole { judged, status })).into_response();
+        }
+        ReportForm::Text => "text/plain; charset=utf-8",
+        ReportForm::Markdown => "text/markdown; charset=utf-8",
+        ReportForm::Html => "text/html; charset=utf-8",
+    };
+    let mut answer = ([(CONTENT_TYPE, kind)], (web.sources.report)(form)).into_response();
+    if form == ReportForm::Html {
+        // It brings its own style and runs nothing.
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+        let policy = HeaderValue::from_static(policy);
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
+}
+
+#[derive(serde::Deserialize)]
+struct ReportQuery {
+    format: Option<ReportForm>,
 }
 
 async fn routing_stream(

@@ -38,6 +38,7 @@ pub(super) fn sources(steps: &StepTable) -> Sources {
         names: Names::new("n"),
         status: Box::new(status),
         events: Box::new(Vec::new),
+        report: Box::new(|_| String::new()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The agent of this host: whether one runs and answers, how it says it is,
 //! and which engines it sees.
 
+use crate::cli::http::{self, Answer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::http::{self, Answer};
 use super::report::Section;
 use super::work::{Looked, Paper};
 use crate::client::{Options, RankState, View};

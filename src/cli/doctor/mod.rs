@@ -9,7 +9,6 @@ mod agent;
 mod bundle;
 mod clocks;
 mod folders;
-mod http;
 mod machine;
 mod nats;
 mod report;

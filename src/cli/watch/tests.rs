@@ -130,6 +130,7 @@ impl Node {
             names: self.names.clone(),
             status: Box::new(move || status.clone()),
             events: Box::new(move || events.clone()),
+            report: Box::new(|_| String::new()),
         };
         let mut history = History::new();
         let mut sums = std::collections::HashMap::new();

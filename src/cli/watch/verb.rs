@@ -160,6 +160,7 @@ impl Watcher {
             events: Box::new(move || {
                 events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
             }),
+            report: Box::new(|_| String::new()),
         };
         Screen::collect(&sources, now_ns, clock::wall_ns(), &mut self.history)
     }
