@@ -59,7 +59,7 @@ impl Judge {
     ) -> Self {
         let kept = journal.and_then(|journal| journal.inventory(KEPT_AS));
         if let Some(kept) = kept
-            && let Err(error) = stage.restore(now(), kept)
+            && let Err(error) = stage.restore(kept)
         {
             tracing::warn!(
                 "what was diagnosed before the restart is not known any more: {error}; what still \
