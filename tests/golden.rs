@@ -10,11 +10,11 @@ use std::sync::Arc;
 use bytemuck::Zeroable;
 use eagle_eye::schema::{
     AbsentReading, AbsentReason, Accelerator, Action, Adapter, Assessment, BATCH_HEADER_BYTES,
-    BatchHead, BatchView, BatchWriter, Device, DeviceProcess, DeviceState, Door, DoorHeader,
-    Engine, EngineDetails, Event, EventKind, Evidence, FaultPhase, FaultRecord, Field, Finished,
-    Flag, Greeting, GreetingKind, Health, HotKind, LogRecord, MetricId, Reading, Role, STEP_BYTES,
-    STEP_LAYOUT, Severity, Sketch, SketchKind, Speculation, StepCore, Tables, Transfer, Trust,
-    Verdict, VerdictState, name_hash, write_header,
+    BatchHead, BatchView, BatchWriter, Device, DeviceLoad, DeviceProcess, DeviceState, Door,
+    DoorHeader, Engine, EngineDetails, Event, EventKind, Evidence, FaultPhase, FaultRecord, Field,
+    Finished, Flag, Greeting, GreetingKind, Health, HotKind, LogRecord, MetricId, Reading, Role,
+    STEP_BYTES, STEP_LAYOUT, Severity, Sketch, SketchKind, Speculation, StepCore, Tables, Transfer,
+    Trust, Verdict, VerdictState, name_hash, write_header,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -256,6 +256,31 @@ fn accelerator() -> Accelerator {
     }
 }
 
+/// What an agent says of the devices under an engine.
+fn of_agent() -> EngineDetails {
+    let known = DeviceLoad {
+        device: "gpu0".into(),
+        health: Health::Suspect,
+        throttled: Some(true),
+        temperature_celsius: Some(81.5),
+        power_watts: Some(651.25),
+        power_limit_watts: Some(700.0),
+        utilization: Some(0.875),
+        memory_used_bytes: Some(6.1e10),
+        memory_total_bytes: Some(8.5e10),
+        errors: Some(3.0),
+        sampled_ns: 61,
+    };
+    EngineDetails {
+        instance: name_hash("one"),
+        incarnation: 62,
+        rank: EngineDetails::BY_AGENT,
+        producer: EngineDetails::BY_AGENT,
+        devices: vec![known, DeviceLoad { device: "gpu1".into(), ..DeviceLoad::default() }],
+        ..EngineDetails::default()
+    }
+}
+
 /// A verdict in which no two fields are the same.
 fn verdict() -> Verdict {
     Verdict {
@@ -329,7 +354,9 @@ fn a_batch_of_what_was_judged_is_the_golden_one() {
         since_wall_ns: 31,
         verdicts: vec![12, 13],
     }];
+    let details = [Arc::new(of_agent())];
     let tables = Tables {
+        details: &details,
         devices: &devices,
         events: &events,
         verdicts: &verdicts,
@@ -342,6 +369,7 @@ fn a_batch_of_what_was_judged_is_the_golden_one() {
     assert_eq!(view.events().collect::<Vec<_>>(), events);
     assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
     assert_eq!(view.assessments().collect::<Vec<_>>(), assessments);
+    assert_eq!(view.details().collect::<Vec<_>>(), [of_agent()]);
 }
 
 /// Details in which no two numbers are the same.
@@ -369,6 +397,7 @@ fn details(rank: u16) -> EngineDetails {
             accepted: vec![27, 28],
         }),
         transfer: Some(Transfer { transfers: 31, bytes: 32, failures: 33, seconds: 0.5 }),
+        devices: Vec::new(),
     }
 }
 

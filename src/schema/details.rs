@@ -16,7 +16,7 @@
 //!
 //! Tags and kinds that are not known are passed over.
 
-use super::{NAME_BYTES_MAX, Sketch, SketchKind, wire};
+use super::{DeviceLoad, ENGINE_DEVICES_MAX, NAME_BYTES_MAX, Sketch, SketchKind, wire};
 
 /// Most ranks in one engine's memory.
 pub const DETAIL_RANKS_MAX: usize = 1024;
@@ -55,6 +55,8 @@ pub struct EngineDetails {
     pub speculation: Option<Speculation>,
     /// Transfers of KV blocks, where there are any.
     pub transfer: Option<Transfer>,
+    /// The devices on which it works, by its agent ([`Self::BY_AGENT`]).
+    pub devices: Vec<DeviceLoad>,
 }
 
 /// Requests that finished for one reason.
@@ -262,8 +264,13 @@ impl EngineDetails {
             seconds: of.seconds(),
         });
         details.transfer = transfer.filter(|of| of.seconds.is_finite() && of.seconds >= 0.0);
+        let devices = wire.devices().into_iter().flatten().take(ENGINE_DEVICES_MAX);
+        details.devices = devices.map(DeviceLoad::from_wire).collect();
         details
     }
+
+    /// Stands for rank and producer where the engine's agent says it.
+    pub const BY_AGENT: u16 = u16::MAX;
 
     /// The sketch of this kind.
     #[must_use]
@@ -278,7 +285,8 @@ impl EngineDetails {
         let finished = self.finished.iter().map(|finished| 48 + finished.reason.len());
         let adapters = self.adapters.iter().map(|adapter| 48 + adapter.name.len());
         let positions = self.speculation.as_ref().map_or(0, |of| 8 * of.accepted.len());
-        256 + positions + sketches.chain(finished).chain(adapters).sum::<usize>()
+        let devices = self.devices.iter().map(DeviceLoad::bytes_max);
+        256 + positions + sketches.chain(finished).chain(adapters).chain(devices).sum::<usize>()
     }
 }
 

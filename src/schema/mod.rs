@@ -12,6 +12,7 @@ mod device;
 mod door;
 mod engine;
 mod event;
+mod hardware;
 mod identity;
 mod metric;
 mod moment;
@@ -37,6 +38,7 @@ pub use device::Device;
 pub use door::{Door, DoorError, DoorHeader, Greeting, GreetingKind};
 pub use engine::Engine;
 pub use event::{Event, EventKind, FaultPhase, FaultRecord, LogRecord, Severity, Trust};
+pub use hardware::{DeviceLoad, ENGINE_DEVICES_MAX};
 pub use identity::{
     NAME_BYTES_MAX, TEXT_BYTES_MAX, bounded_name, bounded_text, name_hash, subject_token,
 };

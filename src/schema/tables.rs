@@ -269,6 +269,7 @@ fn write_details<'b>(
         adapters,
         speculation,
         transfer,
+        devices: list(builder, &details.devices, |builder, of| of.to_wire(builder)),
     };
     wire::EngineDetails::create(builder, &args)
 }

@@ -6550,6 +6550,272 @@ impl ::core::fmt::Debug for Transfer<'_> {
       ds.finish()
   }
 }
+pub enum DeviceLoadOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct DeviceLoad<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DeviceLoad<'a> {
+  type Inner = DeviceLoad<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DeviceLoad<'a> {
+  pub const VT_DEVICE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_HEALTH: ::flatbuffers::VOffsetT = 6;
+  pub const VT_THROTTLED: ::flatbuffers::VOffsetT = 8;
+  pub const VT_TEMPERATURE_CELSIUS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_POWER_WATTS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_POWER_LIMIT_WATTS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_UTILIZATION: ::flatbuffers::VOffsetT = 16;
+  pub const VT_MEMORY_USED_BYTES: ::flatbuffers::VOffsetT = 18;
+  pub const VT_MEMORY_TOTAL_BYTES: ::flatbuffers::VOffsetT = 20;
+  pub const VT_ERRORS: ::flatbuffers::VOffsetT = 22;
+  pub const VT_SAMPLED_NS: ::flatbuffers::VOffsetT = 24;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DeviceLoad { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeviceLoadArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<DeviceLoad<'bldr>> {
+    let mut builder = DeviceLoadBuilder::new(_fbb);
+    builder.add_sampled_ns(args.sampled_ns);
+    builder.add_errors(args.errors);
+    builder.add_memory_total_bytes(args.memory_total_bytes);
+    builder.add_memory_used_bytes(args.memory_used_bytes);
+    builder.add_utilization(args.utilization);
+    builder.add_power_limit_watts(args.power_limit_watts);
+    builder.add_power_watts(args.power_watts);
+    builder.add_temperature_celsius(args.temperature_celsius);
+    if let Some(x) = args.device { builder.add_device(x); }
+    builder.add_throttled(args.throttled);
+    builder.add_health(args.health);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn device(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DeviceLoad::VT_DEVICE, None)}
+  }
+  #[inline]
+  pub fn health(&self) -> Health {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Health>(DeviceLoad::VT_HEALTH, Some(Health::unknown)).unwrap()}
+  }
+  #[inline]
+  pub fn throttled(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(DeviceLoad::VT_THROTTLED, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn temperature_celsius(&self) -> f32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f32>(DeviceLoad::VT_TEMPERATURE_CELSIUS, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn power_watts(&self) -> f32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f32>(DeviceLoad::VT_POWER_WATTS, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn power_limit_watts(&self) -> f32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f32>(DeviceLoad::VT_POWER_LIMIT_WATTS, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn utilization(&self) -> f32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f32>(DeviceLoad::VT_UTILIZATION, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn memory_used_bytes(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(DeviceLoad::VT_MEMORY_USED_BYTES, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn memory_total_bytes(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(DeviceLoad::VT_MEMORY_TOTAL_BYTES, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn errors(&self) -> f64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(DeviceLoad::VT_ERRORS, Some(0.0)).unwrap()}
+  }
+  #[inline]
+  pub fn sampled_ns(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeviceLoad::VT_SAMPLED_NS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DeviceLoad<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
+     .visit_field::<Health>("health", Self::VT_HEALTH, false)?
+     .visit_field::<u8>("throttled", Self::VT_THROTTLED, false)?
+     .visit_field::<f32>("temperature_celsius", Self::VT_TEMPERATURE_CELSIUS, false)?
+     .visit_field::<f32>("power_watts", Self::VT_POWER_WATTS, false)?
+     .visit_field::<f32>("power_limit_watts", Self::VT_POWER_LIMIT_WATTS, false)?
+     .visit_field::<f32>("utilization", Self::VT_UTILIZATION, false)?
+     .visit_field::<f64>("memory_used_bytes", Self::VT_MEMORY_USED_BYTES, false)?
+     .visit_field::<f64>("memory_total_bytes", Self::VT_MEMORY_TOTAL_BYTES, false)?
+     .visit_field::<f64>("errors", Self::VT_ERRORS, false)?
+     .visit_field::<u64>("sampled_ns", Self::VT_SAMPLED_NS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeviceLoadArgs<'a> {
+    pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub health: Health,
+    pub throttled: u8,
+    pub temperature_celsius: f32,
+    pub power_watts: f32,
+    pub power_limit_watts: f32,
+    pub utilization: f32,
+    pub memory_used_bytes: f64,
+    pub memory_total_bytes: f64,
+    pub errors: f64,
+    pub sampled_ns: u64,
+}
+impl<'a> Default for DeviceLoadArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DeviceLoadArgs {
+      device: None,
+      health: Health::unknown,
+      throttled: 0,
+      temperature_celsius: 0.0,
+      power_watts: 0.0,
+      power_limit_watts: 0.0,
+      utilization: 0.0,
+      memory_used_bytes: 0.0,
+      memory_total_bytes: 0.0,
+      errors: 0.0,
+      sampled_ns: 0,
+    }
+  }
+}
+
+pub struct DeviceLoadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeviceLoadBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_device(&mut self, device: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DeviceLoad::VT_DEVICE, device);
+  }
+  #[inline]
+  pub fn add_health(&mut self, health: Health) {
+    self.fbb_.push_slot::<Health>(DeviceLoad::VT_HEALTH, health, Health::unknown);
+  }
+  #[inline]
+  pub fn add_throttled(&mut self, throttled: u8) {
+    self.fbb_.push_slot::<u8>(DeviceLoad::VT_THROTTLED, throttled, 0);
+  }
+  #[inline]
+  pub fn add_temperature_celsius(&mut self, temperature_celsius: f32) {
+    self.fbb_.push_slot::<f32>(DeviceLoad::VT_TEMPERATURE_CELSIUS, temperature_celsius, 0.0);
+  }
+  #[inline]
+  pub fn add_power_watts(&mut self, power_watts: f32) {
+    self.fbb_.push_slot::<f32>(DeviceLoad::VT_POWER_WATTS, power_watts, 0.0);
+  }
+  #[inline]
+  pub fn add_power_limit_watts(&mut self, power_limit_watts: f32) {
+    self.fbb_.push_slot::<f32>(DeviceLoad::VT_POWER_LIMIT_WATTS, power_limit_watts, 0.0);
+  }
+  #[inline]
+  pub fn add_utilization(&mut self, utilization: f32) {
+    self.fbb_.push_slot::<f32>(DeviceLoad::VT_UTILIZATION, utilization, 0.0);
+  }
+  #[inline]
+  pub fn add_memory_used_bytes(&mut self, memory_used_bytes: f64) {
+    self.fbb_.push_slot::<f64>(DeviceLoad::VT_MEMORY_USED_BYTES, memory_used_bytes, 0.0);
+  }
+  #[inline]
+  pub fn add_memory_total_bytes(&mut self, memory_total_bytes: f64) {
+    self.fbb_.push_slot::<f64>(DeviceLoad::VT_MEMORY_TOTAL_BYTES, memory_total_bytes, 0.0);
+  }
+  #[inline]
+  pub fn add_errors(&mut self, errors: f64) {
+    self.fbb_.push_slot::<f64>(DeviceLoad::VT_ERRORS, errors, 0.0);
+  }
+  #[inline]
+  pub fn add_sampled_ns(&mut self, sampled_ns: u64) {
+    self.fbb_.push_slot::<u64>(DeviceLoad::VT_SAMPLED_NS, sampled_ns, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeviceLoadBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeviceLoadBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DeviceLoad<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DeviceLoad<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DeviceLoad");
+      ds.field("device", &self.device());
+      ds.field("health", &self.health());
+      ds.field("throttled", &self.throttled());
+      ds.field("temperature_celsius", &self.temperature_celsius());
+      ds.field("power_watts", &self.power_watts());
+      ds.field("power_limit_watts", &self.power_limit_watts());
+      ds.field("utilization", &self.utilization());
+      ds.field("memory_used_bytes", &self.memory_used_bytes());
+      ds.field("memory_total_bytes", &self.memory_total_bytes());
+      ds.field("errors", &self.errors());
+      ds.field("sampled_ns", &self.sampled_ns());
+      ds.finish()
+  }
+}
 pub enum EngineDetailsOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -6575,6 +6841,7 @@ impl<'a> EngineDetails<'a> {
   pub const VT_ADAPTERS: ::flatbuffers::VOffsetT = 16;
   pub const VT_SPECULATION: ::flatbuffers::VOffsetT = 18;
   pub const VT_TRANSFER: ::flatbuffers::VOffsetT = 20;
+  pub const VT_DEVICES: ::flatbuffers::VOffsetT = 22;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -6588,6 +6855,7 @@ impl<'a> EngineDetails<'a> {
     let mut builder = EngineDetailsBuilder::new(_fbb);
     builder.add_incarnation(args.incarnation);
     builder.add_instance(args.instance);
+    if let Some(x) = args.devices { builder.add_devices(x); }
     if let Some(x) = args.transfer { builder.add_transfer(x); }
     if let Some(x) = args.speculation { builder.add_speculation(x); }
     if let Some(x) = args.adapters { builder.add_adapters(x); }
@@ -6662,6 +6930,13 @@ impl<'a> EngineDetails<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Transfer>>(EngineDetails::VT_TRANSFER, None)}
   }
+  #[inline]
+  pub fn devices(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceLoad<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceLoad>>>>(EngineDetails::VT_DEVICES, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for EngineDetails<'_> {
@@ -6679,6 +6954,7 @@ impl ::flatbuffers::Verifiable for EngineDetails<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Adapter>>>>("adapters", Self::VT_ADAPTERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Speculation>>("speculation", Self::VT_SPECULATION, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Transfer>>("transfer", Self::VT_TRANSFER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<DeviceLoad>>>>("devices", Self::VT_DEVICES, false)?
      .finish();
     Ok(())
   }
@@ -6693,6 +6969,7 @@ pub struct EngineDetailsArgs<'a> {
     pub adapters: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Adapter<'a>>>>>,
     pub speculation: Option<::flatbuffers::WIPOffset<Speculation<'a>>>,
     pub transfer: Option<::flatbuffers::WIPOffset<Transfer<'a>>>,
+    pub devices: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DeviceLoad<'a>>>>>,
 }
 impl<'a> Default for EngineDetailsArgs<'a> {
   #[inline]
@@ -6707,6 +6984,7 @@ impl<'a> Default for EngineDetailsArgs<'a> {
       adapters: None,
       speculation: None,
       transfer: None,
+      devices: None,
     }
   }
 }
@@ -6753,6 +7031,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EngineDetailsBuilder<'a, 'b, 
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Transfer>>(EngineDetails::VT_TRANSFER, transfer);
   }
   #[inline]
+  pub fn add_devices(&mut self, devices: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<DeviceLoad<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EngineDetails::VT_DEVICES, devices);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EngineDetailsBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     EngineDetailsBuilder {
@@ -6779,6 +7061,7 @@ impl ::core::fmt::Debug for EngineDetails<'_> {
       ds.field("adapters", &self.adapters());
       ds.field("speculation", &self.speculation());
       ds.field("transfer", &self.transfer());
+      ds.field("devices", &self.devices());
       ds.finish()
   }
 }
