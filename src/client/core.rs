@@ -213,7 +213,8 @@ impl ViewCore {
         let ignored = batch.steps().len() as u64;
         self.shared.counters.steps.add(ignored);
         self.shared.counters.steps_ignored.add(ignored);
-        self.take_news(&batch);
+        // Its agent is on this host: the clocks are the same.
+        self.take_news(&batch, batch.head().publish_monotonic_ns);
         Ok(())
     }
 
@@ -324,14 +325,14 @@ impl ViewCore {
                 self.take_step(step, offset, receipt_ns, &mut fed);
             }
         }
-        self.take_news(batch);
+        self.take_news(batch, receipt_ns);
         fed
     }
 
-    fn take_news(&mut self, batch: &BatchView<'_>) {
+    fn take_news(&mut self, batch: &BatchView<'_>, receipt_ns: u64) {
         self.shared.counters.readings_ignored.add(batch.readings().len() as u64);
         let shared = &self.shared;
-        self.news.feed(batch, &shared.counters, |engine| {
+        self.news.feed(batch, receipt_ns, &shared.counters, |engine| {
             for rank in 0..engine.ranks.clamp(1, PRODUCERS_MAX) {
                 let rank = RankId { instance: engine.instance, rank };
                 shared.changes.tell(rank, What::NAMED, &shared.counters.changes_dropped);

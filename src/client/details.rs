@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::View;
 use super::counts::Counters;
-use crate::schema::{BatchView, EngineDetails, Sketch, SketchKind};
+use crate::schema::{BatchView, DeviceLoad, EngineDetails, Sketch, SketchKind};
 
 /// Most ranks times front ends of one engine whose details are kept.
 const OF_ENGINE_MAX: usize = 1024;
@@ -34,13 +34,25 @@ pub struct Details {
 impl DetailsBoard {
     /// Takes the details that a batch tells. Allocates nothing when it tells
     /// none.
-    pub(super) fn feed(&self, batch: &BatchView<'_>, engines_max: usize, counters: &Counters) {
+    pub(super) fn feed(
+        &self,
+        batch: &BatchView<'_>,
+        receipt_ns: u64,
+        engines_max: usize,
+        counters: &Counters,
+    ) {
         let mut told = batch.details().peekable();
         if told.peek().is_none() {
             return;
         }
+        let publish_ns = batch.head().publish_monotonic_ns;
         let mut known = Known::clone(&self.0.load());
-        for details in told {
+        for mut details in told {
+            for load in &mut details.devices {
+                // From the sender's clock to ours, the way here left out.
+                let age_ns = publish_ns.saturating_sub(load.sampled_ns);
+                load.sampled_ns = receipt_ns.saturating_sub(age_ns);
+            }
             if !known.contains_key(&details.instance) && known.len() >= engines_max {
                 counters.names_refused.add(1);
                 continue;
@@ -100,6 +112,15 @@ impl Details {
         self.sketch(kind)?.quantile(share)
     }
 
+    /// The devices on which the engine works, by its agent; their `sampled_ns`
+    /// is this host's `CLOCK_MONOTONIC`, too late by the time that the message
+    /// took.
+    #[must_use]
+    pub fn devices(&self) -> &[DeviceLoad] {
+        let by_agent = self.of_ranks.iter().find(|of| of.rank == EngineDetails::BY_AGENT);
+        by_agent.map_or(&[], |of| &of.devices)
+    }
+
     /// Finished requests by reason.
     #[must_use]
     pub fn finished(&self) -> Vec<(&str, u64)> {
@@ -129,7 +150,12 @@ impl View {
             .map(|newest| (newest.step.rank, newest.step.producer, newest.step.incarnation))
             .collect();
         let place = |of: &EngineDetails| (of.rank, of.producer, of.incarnation);
-        let current: Vec<_> = said.iter().filter(|of| here.contains(&place(of))).cloned().collect();
+        let by_agent = |of: &EngineDetails| {
+            of.rank == EngineDetails::BY_AGENT
+                && here.iter().any(|(_, _, at)| *at == of.incarnation)
+        };
+        let is_current = |of: &EngineDetails| here.contains(&place(of)) || by_agent(of);
+        let current: Vec<_> = said.iter().filter(|of| is_current(of)).cloned().collect();
         (!current.is_empty()).then(|| Details::merged(current))
     }
 }
@@ -207,10 +233,34 @@ mod tests {
             [1, 2].map(|instance| Arc::new(EngineDetails { instance, ..EngineDetails::default() }));
         let tables = Tables { details: &details, ..Tables::default() };
         let batch = BatchView::verify(writer.write(&head(0), &tables)).unwrap();
-        board.feed(&batch, 1, &counters);
+        board.feed(&batch, 0, 1, &counters);
         assert!(board.of(1).is_some() && board.of(2).is_none());
         assert_eq!(counters.read().names_refused, 1);
         board.forget(|_| false);
         assert!(board.of(1).is_none());
+    }
+
+    #[test]
+    fn devices_are_told_by_the_agent_and_stand_in_our_time() {
+        let mut core = ViewCore::new(ViewSettings::default());
+        let view = View::of(&core);
+        let load = |sampled_ns| DeviceLoad { sampled_ns, ..DeviceLoad::default() };
+        let said = EngineDetails {
+            instance: 7,
+            rank: EngineDetails::BY_AGENT,
+            producer: EngineDetails::BY_AGENT,
+            devices: vec![load(900)],
+            ..EngineDetails::default()
+        };
+        let head = BatchHead { publish_monotonic_ns: 1000, ..BatchHead::zeroed() };
+        let tables = Tables { details: &[Arc::new(said)], ..Tables::default() };
+        let bytes = BatchWriter::default().write(&head, &tables).to_vec();
+        core.feed(&bytes, 50_000).unwrap();
+        assert!(view.details(7).is_none(), "no step of it is here");
+        let step = StepCore { instance: 7, producers: 1, sequence: 1, ..StepCore::zeroed() };
+        let tables = Tables { steps: &[step], ..Tables::default() };
+        core.reply(BatchWriter::default().write(&head, &tables), 50_000, 50_000).unwrap();
+        let devices = view.details(7).unwrap();
+        assert_eq!(devices.devices(), [load(50_000 - 100)]);
     }
 }

@@ -127,6 +127,7 @@ impl News {
     pub(super) fn feed(
         &mut self,
         batch: &BatchView<'_>,
+        receipt_ns: u64,
         counters: &Counters,
         mut renamed: impl FnMut(&Engine),
     ) {
@@ -148,7 +149,7 @@ impl News {
         if changed {
             self.publish();
         }
-        self.board.details.feed(batch, self.engines_max, counters);
+        self.board.details.feed(batch, receipt_ns, self.engines_max, counters);
         self.take_assessments(batch, counters);
         for event in batch.events() {
             self.tell_event(Told { node, what: event }, counters);
@@ -279,7 +280,7 @@ mod tests {
         let mut writer = BatchWriter::default();
         let batch = BatchView::verify(writer.write(&head, tables)).unwrap();
         let mut renamed = 0;
-        news.feed(&batch, counters, |_| renamed += 1);
+        news.feed(&batch, 0, counters, |_| renamed += 1);
         renamed
     }
 

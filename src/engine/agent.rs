@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
 use super::gauges;
+use super::hardware::Hardware;
 use super::inbox::Inbox;
 use super::judge::Judge;
 use super::losses::{JournalGauges, Losses};
@@ -152,7 +153,7 @@ impl Agent {
         agent.pipeline = drain.counts();
         let _ = hand_drain.send(drain);
         agent.register_gauges();
-        agent.start_overseer()?;
+        agent.start_overseer(plan)?;
         agent.start_web(plan);
         agent.state(EventKind::AgentStarted, "the agent runs");
         Ok(agent)
@@ -432,15 +433,16 @@ impl Agent {
         }
     }
 
-    fn start_overseer(&mut self) -> Result<(), StartError> {
+    fn start_overseer(&mut self, plan: &Plan) -> Result<(), StartError> {
         let watched: Vec<Watched> = self.samplers.iter().map(|s| s.watched.clone()).collect();
         let (names, events) = (self.names.clone(), self.events.clone());
         let on_change = match &self.road {
             Some(road) => OnChange { names: road.names_changed(), details: road.details_changed() },
             None => OnChange { names: Box::new(|| {}), details: Box::new(|| {}) },
         };
+        let hardware = Hardware::new(names.clone(), self.readings.view(), plan.host_root.clone());
         self.threads.spawn(Stage::Samplers, "overseer", None, move |stop| {
-            overseer::run(&watched, &names, &events, on_change, stop);
+            overseer::run(&watched, &names, &events, on_change, hardware, stop);
         })
     }
 

@@ -9,6 +9,7 @@ mod compat;
 mod compat_json;
 mod desk;
 mod gauges;
+mod hardware;
 mod inbox;
 mod judge;
 mod load_model;

@@ -1,8 +1,10 @@
-//! Sees whether every sampler ticks, and tells when names or details changed.
+//! Sees whether every sampler ticks, on which devices engines work, and tells
+//! when names or details changed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::hardware::Hardware;
 use crate::newest::Names;
 use crate::platform::clock;
 use crate::platform::doorbell::Doorbell;
@@ -43,6 +45,7 @@ pub(super) fn run(
     names: &Names,
     events: &EventOutlet,
     mut on_change: OnChange,
+    mut hardware: Hardware,
     stop: &Stop,
 ) {
     let mut stalled = vec![false; samplers.len()];
@@ -63,6 +66,7 @@ pub(super) fn run(
             (on_change.names)();
             stop.sleep_until(now_ns + TOGETHER_NS);
         }
+        hardware.look(now_ns);
         let details = names.details().version();
         if details != details_version && now_ns >= details_due_ns {
             (details_version, details_due_ns) = (details, now_ns + DETAILS_NS);
@@ -163,7 +167,10 @@ mod tests {
         let overseer = thread::spawn("overseer", None, move || {
             let events = EventOutlet::new(events_in);
             let on_change = OnChange { names: Box::new(|| {}), details: Box::new(|| {}) };
-            run(&watched, &Names::new("n"), &events, on_change, &stopped);
+            let names = Names::new("n");
+            let readings = ReadingTable::heap(1).view();
+            let hardware = Hardware::new(names.clone(), readings, "/nowhere".into());
+            run(&watched, &names, &events, on_change, hardware, &stopped);
         });
         let next_of = |subject: &str| loop {
             let fact: Fact = events.recv_timeout(Duration::from_secs(20)).unwrap();

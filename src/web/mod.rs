@@ -7,6 +7,7 @@
 
 mod board;
 mod event;
+mod hardware;
 mod host;
 mod latency;
 mod limits;
@@ -24,6 +25,7 @@ use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::schema::Event;
 
 pub use event::{EventState, LogState};
+pub use hardware::{DeviceLoadState, HardwareState};
 pub use host::{DeviceState, HostState, ReadingState};
 pub use latency::{LatencyState, Quantiles};
 pub use limits::{CONNECTIONS_MAX, STREAMS_MAX};

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::board::{Board, PlacedRank};
 use super::limits::{EVENTS_MAX, RATE_HZ_DEFAULT, RATE_HZ_MAX, STREAMS_MAX};
 use super::stream::{self, Wish};
-use super::{EventState, HostState, JudgedState, LatencyState, ReportForm, Sources};
+use super::{EventState, HardwareState, HostState, JudgedState, LatencyState, ReportForm, Sources};
 use crate::platform::clock;
 use crate::schema::utc_text;
 
@@ -44,6 +44,7 @@ pub(super) struct Said<'a, T> {
 struct Ranks {
     ranks: Vec<PlacedRank>,
     latencies: Vec<LatencyState>,
+    hardware: Vec<HardwareState>,
 }
 
 #[derive(Serialize)]
@@ -168,7 +169,8 @@ async fn routing(State(web): State<Arc<Web>>) -> Response {
     let mut ranks = web.look(|board, now_ns| board.changes(0, now_ns).ranks);
     ranks.sort_by(|a, b| a.state.place().cmp(&b.state.place()));
     let latencies = LatencyState::all(&web.sources.names, &web.sources.steps);
-    Json(web.say(Ranks { ranks, latencies })).into_response()
+    let hardware = HardwareState::all(&web.sources.names, clock::monotonic_ns());
+    Json(web.say(Ranks { ranks, latencies, hardware })).into_response()
 }
 
 async fn host(State(web): State<Arc<Web>>) -> Response {
