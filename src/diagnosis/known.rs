@@ -4,7 +4,7 @@
 //! Everything is bounded. What finds no room is counted and left out; what was
 //! not heard of for long makes room for what is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::SECOND_NS;
 use crate::schema::{Device, Engine, EngineDetails, MetricId, Reading, StepCore};
@@ -86,6 +86,8 @@ pub struct Known {
     /// Places of devices by name, and by PCI address without function.
     named: BTreeMap<String, u32>,
     addressed: BTreeMap<String, u32>,
+    /// Places of GPUs and NPUs, and of nothing else.
+    accelerators: BTreeSet<u32>,
     engines: Vec<Option<EngineFacts>>,
     engine_at: BTreeMap<u64, u32>,
     /// Facts that found no room.
@@ -135,6 +137,7 @@ impl Known {
             device_at: BTreeMap::new(),
             named: BTreeMap::new(),
             addressed: BTreeMap::new(),
+            accelerators: BTreeSet::new(),
             engines: Vec::new(),
             engine_at: BTreeMap::new(),
             refused: 0,
@@ -161,6 +164,12 @@ impl Known {
         let places = self.devices.iter().enumerate();
         let known = places.filter_map(|(at, of)| Some((Place::Device(at as u32), of.as_ref()?)));
         known.filter(|(_, of)| !of.device.name.is_empty())
+    }
+
+    /// Every GPU and NPU.
+    pub fn accelerators(&self) -> impl Iterator<Item = (Place, &DeviceFacts)> {
+        let places = self.accelerators.iter().map(|slot| Place::Device(*slot));
+        places.filter_map(|place| Some((place, self.device(place)?)))
     }
 
     /// Every engine that has a name.
@@ -215,6 +224,9 @@ impl Known {
         facts.heard_ns = now_ns;
         if new {
             self.named.insert(device.name.clone(), slot);
+        }
+        if facts.is_accelerator() {
+            self.accelerators.insert(slot);
         }
         // A part of a device lies at its whole's address.
         let pci = device.accelerator.as_ref().filter(|of| of.parent.is_empty());
@@ -384,6 +396,7 @@ impl Known {
     fn unname(&mut self, slot: u32) {
         self.named.retain(|_, of| *of != slot);
         self.addressed.retain(|_, of| *of != slot);
+        self.accelerators.remove(&slot);
     }
 
     fn engine_slot(&mut self, instance: u64, now_ns: u64) -> Option<u32> {

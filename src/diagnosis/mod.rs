@@ -11,9 +11,11 @@ mod at;
 mod bench;
 mod codec;
 mod conclusion;
+mod counters;
 pub mod detectors;
 mod fact;
 mod known;
+pub mod limits;
 mod plan;
 mod rule;
 pub mod rules;
@@ -27,6 +29,7 @@ mod verdicts;
 pub use at::At;
 pub use bench::Bench;
 pub use conclusion::{Conclusion, LimitSource, event_evidence, reading_evidence, told_evidence};
+pub use counters::Counters;
 pub use fact::Fact;
 pub use known::{
     DEVICES_MAX, DeviceFacts, ENGINES_MAX, EngineFacts, Held, Known, Place, RankFacts,
