@@ -5,9 +5,9 @@ use super::at::At;
 use super::known::{DeviceFacts, EngineFacts, Known, Place};
 use super::plan::Plan;
 use super::stage::Profile;
-use super::verdicts::Verdicts;
+use super::verdicts::{Verdicts, works_on};
 use super::{Conclusion, LimitSource, Subject, reading_evidence, told_evidence};
-use crate::schema::{Action, Evidence, MetricId, Severity};
+use crate::schema::{Action, Device, Engine, Evidence, MetricId, Severity};
 
 /// What a rule sees and where it concludes, for as long as one call.
 #[derive(Debug)]
@@ -65,6 +65,12 @@ impl<'a> Bench<'a> {
     pub fn value(&self, place: Place, metric: MetricId) -> Option<f64> {
         let held = self.known.device(place)?.held(metric)?;
         (held.heard_ns + FRESH_NS >= self.now_ns).then_some(held.value)
+    }
+
+    /// Whether an engine works on this accelerator.
+    #[must_use]
+    pub fn works_on(&self, engine: &Engine, device: &Device) -> bool {
+        works_on(engine, device)
     }
 
     /// A reading as evidence; a sentence that it is absent where it is.

@@ -86,6 +86,8 @@ pub struct Known {
     /// Places of devices by name, and by PCI address without function.
     named: BTreeMap<String, u32>,
     addressed: BTreeMap<String, u32>,
+    /// Places of containers by their full ids.
+    containers: BTreeMap<String, u32>,
     /// Places of GPUs and NPUs, and of nothing else.
     accelerators: BTreeSet<u32>,
     engines: Vec<Option<EngineFacts>>,
@@ -137,6 +139,7 @@ impl Known {
             device_at: BTreeMap::new(),
             named: BTreeMap::new(),
             addressed: BTreeMap::new(),
+            containers: BTreeMap::new(),
             accelerators: BTreeSet::new(),
             engines: Vec::new(),
             engine_at: BTreeMap::new(),
@@ -194,6 +197,16 @@ impl Known {
         Some((place, self.device(place)?))
     }
 
+    /// The container that an engine runs in.
+    #[must_use]
+    pub fn container_of(&self, engine: &Engine) -> Option<&DeviceFacts> {
+        if engine.container.is_empty() {
+            return None;
+        }
+        let slot = self.containers.get(&engine.container)?;
+        self.device(Place::Device(*slot))
+    }
+
     /// The engine of this instance.
     #[must_use]
     pub fn engine_of(&self, instance: u64) -> Option<(Place, &EngineFacts)> {
@@ -224,6 +237,9 @@ impl Known {
         facts.heard_ns = now_ns;
         if new {
             self.named.insert(device.name.clone(), slot);
+        }
+        if device.kind == "container" && !device.container.is_empty() {
+            self.containers.insert(device.container.clone(), slot);
         }
         if facts.is_accelerator() {
             self.accelerators.insert(slot);
@@ -396,6 +412,7 @@ impl Known {
     fn unname(&mut self, slot: u32) {
         self.named.retain(|_, of| *of != slot);
         self.addressed.retain(|_, of| *of != slot);
+        self.containers.retain(|_, of| *of != slot);
         self.accelerators.remove(&slot);
     }
 

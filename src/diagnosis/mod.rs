@@ -20,6 +20,7 @@ mod plan;
 mod rule;
 pub mod rules;
 mod seen;
+mod serving;
 mod silence;
 mod snapshot;
 mod stage;
@@ -36,6 +37,7 @@ pub use known::{
 };
 pub use plan::{CodePlan, Plan, RulePlan};
 pub use rule::{Entry, Look, Page, Reach, Relation, Rule, Setting, Wants};
+pub use serving::Serving;
 pub use silence::{SILENCES_MAX, Silence};
 pub use snapshot::{SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use stage::{Stage, Tally};

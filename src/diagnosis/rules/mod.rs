@@ -11,6 +11,11 @@ mod device_health;
 mod driver_mismatch;
 mod driver_silent;
 mod ecc_uncorrected;
+mod engine_dead;
+mod engine_limit;
+mod engine_restarting;
+mod engine_silent;
+mod engine_slowed;
 mod growth;
 mod host_memory_corrected;
 mod host_memory_uncorrected;
@@ -18,6 +23,7 @@ mod host_thermal;
 mod infiniband_errors;
 mod interface_errors;
 mod interface_flaps;
+mod kv_pressure;
 mod memory_wear;
 mod odd_sister;
 mod pcie_corrected;
@@ -58,4 +64,11 @@ pub const ALL: &[&Entry] = &[
     &interface_flaps::RULE,
     &infiniband_errors::RULE,
     &container_throttled::RULE,
+    // Engines.
+    &engine_dead::RULE,
+    &engine_silent::RULE,
+    &engine_restarting::RULE,
+    &kv_pressure::RULE,
+    &engine_slowed::RULE,
+    &engine_limit::RULE,
 ];
