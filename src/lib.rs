@@ -43,6 +43,10 @@ pub mod journal;
 #[cfg(all(feature = "client", not(loom)))]
 pub mod client;
 
+// Given facts and the time, decides; no clock, thread or socket of its own.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod diagnosis;
+
 // Turns text into a plan that cannot be wrong.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;

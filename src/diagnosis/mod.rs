@@ -1,0 +1,3 @@
+//! Given facts and the time, decides; no clock, thread or socket of its own.
+
+pub mod tables;
