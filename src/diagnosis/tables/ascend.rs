@@ -295,7 +295,9 @@ impl AscendFault {
             "user/hw" => "what the application gave it, or the hardware",
             "sw/user" => "software, or what the application gave it",
             _ => {
-                return Cow::Owned(format!("The vendor's tables do not say why {part} reports it."));
+                return Cow::Owned(format!(
+                    "The vendor's tables do not say why {part} reports it."
+                ));
             }
         };
         Cow::Owned(format!("Of {part}, the vendor's tables count this as {blame}."))
