@@ -88,6 +88,12 @@ pub(super) fn panic(text: &str) -> Option<Sighting<'_>> {
     Some(Sighting { detail: Detail::Said(why), ..Sighting::of(What::Panic) })
 }
 
+/// `Linux version 6.8.0 …`, the first line of every boot.
+pub(super) fn booted(text: &str) -> Option<Sighting<'_>> {
+    let version = text.strip_prefix("Linux version ")?;
+    Some(Sighting { name: word(version).0, ..Sighting::of(What::Booted) })
+}
+
 /// `CPU0: Core temperature above threshold, …`, and the end of it.
 pub(super) fn throttled(text: &str) -> Option<Sighting<'_>> {
     let (unit, rest) = number(text.strip_prefix("CPU")?)?;

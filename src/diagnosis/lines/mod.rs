@@ -20,7 +20,7 @@ mod what;
 
 pub use address::{Instance, Pci};
 pub use ascend::AscendReport;
-pub use nvidia::{Registers, Xid};
+pub use nvidia::{Registers, Xid, traced_xid};
 pub use what::{Detail, Sighting, Speaker, What};
 
 /// What `text`, a line without its time and level, says of trouble; nothing
@@ -48,6 +48,7 @@ pub fn recognise(text: &str) -> Option<Sighting<'_>> {
         b'K' => kernel::panic(text),
         b'b' | b'B' => storage::block(text).or_else(|| kernel::soft_lockup(text)),
         b'X' => storage::xfs(text),
+        b'L' => kernel::booted(text),
         b'C' => kernel::throttled(text),
         _ => None,
     };

@@ -158,12 +158,12 @@ fn says_itself(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase()) && text.contains([' ', ':'])
 }
 
-impl<'a> Xid<'a> {
-    /// What the driver's words say of an Xid with this number.
-    #[must_use]
-    pub fn told(code: u64, said: &'a str) -> Self {
-        told(code, said)
-    }
+/// A trace event of an Xid: its number, and the driver's words.
+#[must_use]
+pub fn traced_xid(code: u64, text: &str) -> Sighting<'_> {
+    let (process, process_name, said) = process(text);
+    let detail = Detail::Xid(told(code, said));
+    Sighting { code, process, process_name, detail, ..Sighting::of(What::Xid) }
 }
 
 fn told(code: u64, said: &str) -> Xid<'_> {

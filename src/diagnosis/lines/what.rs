@@ -89,6 +89,8 @@ pub enum What {
     RcuStall,
     /// The kernel gave up.
     Panic,
+    /// The kernel began.
+    Booted,
     /// A process crashed.
     Segfault,
     /// A drive did not answer and is reset.

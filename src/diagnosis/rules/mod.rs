@@ -4,8 +4,10 @@
 use super::Entry;
 
 mod driver_silent;
+mod line;
 #[cfg(test)]
 pub(crate) mod trial;
+mod xid;
 
 /// Every rule, in the order in which they are asked.
-pub const ALL: &[&Entry] = &[&driver_silent::RULE];
+pub const ALL: &[&Entry] = &[&driver_silent::RULE, &xid::RULE];
