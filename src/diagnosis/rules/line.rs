@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::diagnosis::lines::{Pci, Sighting, Speaker, What, recognise};
+use crate::diagnosis::lines::{Detail, Pci, Sighting, Speaker, recognise};
 use crate::diagnosis::tables::{DATA_VERSION, Meaning};
-use crate::diagnosis::{Bench, Conclusion, Fact, Subject, event_evidence, verdict_id};
+use crate::diagnosis::{
+    Bench, Conclusion, Fact, Rule, Setting, Subject, Wants, event_evidence, verdict_id,
+};
 use crate::schema::{Event, EventKind, Trust};
 
 /// A line that counts, and what it says.
@@ -45,18 +47,87 @@ fn has_npu(bench: &Bench<'_>) -> bool {
 }
 
 impl Heard<'_> {
-    /// Whether the node began anew, so that what was open is over.
-    pub(super) fn is_boot(&self) -> bool {
-        self.seen.what == What::Booted
+    /// Says of a subject what follows from this line.
+    pub(super) fn raise(
+        &self,
+        kept: &mut Kept,
+        bench: &mut Bench<'_>,
+        subject: Subject<'_>,
+        key: &str,
+        conclude: impl FnOnce() -> Conclusion,
+    ) {
+        let quiet_ns = bench.setting_ns("quiet_s");
+        kept.pace.raise(bench, subject, key, || {
+            let conclusion = conclude();
+            Conclusion {
+                confidence: conclusion.confidence * self.sure,
+                evidence: vec![event_evidence(self.event)],
+                quiet_ns: if conclusion.quiet_ns > 0 { conclusion.quiet_ns } else { quiet_ns },
+                ..conclusion
+            }
+        });
     }
 
-    /// A conclusion that rests on this line.
-    pub(super) fn conclude(&self, conclusion: Conclusion) -> Conclusion {
-        Conclusion {
-            confidence: conclusion.confidence * self.sure,
-            evidence: vec![event_evidence(self.event)],
-            ..conclusion
+    /// Some words of the line that matter.
+    pub(super) const fn said(&self) -> &str {
+        match self.seen.detail {
+            Detail::Said(said) => said,
+            _ => "",
         }
+    }
+}
+
+/// What a rule on lines keeps between them.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// How much of a flood is told.
+    pub(super) pace: Pace,
+    /// When what happened, by key.
+    pub(super) recent: Recent<String>,
+    /// Which device stands at which address.
+    pub(super) names: Names,
+}
+
+/// Judges lines one by one, and keeps little between them.
+pub(super) struct LineRule {
+    judge: fn(&Heard<'_>, &mut Kept, &mut Bench<'_>),
+    kept: Kept,
+}
+
+impl LineRule {
+    /// A rule that judges lines so.
+    pub(super) fn open(judge: fn(&Heard<'_>, &mut Kept, &mut Bench<'_>)) -> Box<dyn Rule> {
+        Box::new(Self { judge, kept: Kept::default() })
+    }
+}
+
+impl std::fmt::Debug for LineRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LineRule").field("kept", &self.kept).finish_non_exhaustive()
+    }
+}
+
+impl Rule for LineRule {
+    fn fact(&mut self, fact: &Fact<'_>, bench: &mut Bench<'_>) {
+        if matches!(fact, Fact::Device(_)) {
+            self.kept.names.forget();
+        } else if let Some(heard) = heard(fact, bench) {
+            (self.judge)(&heard, &mut self.kept, bench);
+        }
+    }
+}
+
+/// What a rule on lines wants to be told.
+pub(super) const LINES: Wants =
+    Wants { events: &[EventKind::KernelLine], devices: true, ..Wants::NOTHING };
+
+/// After how long without another one a fault is over.
+pub(super) const fn quiet(default_s: f64) -> Setting {
+    Setting {
+        key: "quiet_s",
+        default: default_s,
+        range: (60.0, 2_592_000.0),
+        help: "After how many seconds without another one it is over.",
     }
 }
 
@@ -232,11 +303,8 @@ pub(super) mod told {
 
         /// An event of this moment.
         pub(crate) fn code(&mut self, event: Event) {
-            let event = Event {
-                wall_ns: self.at.wall_ns,
-                monotonic_ns: self.at.monotonic_ns,
-                ..event
-            };
+            let event =
+                Event { wall_ns: self.at.wall_ns, monotonic_ns: self.at.monotonic_ns, ..event };
             self.stage.fact(self.at, Fact::Event(&event));
         }
 

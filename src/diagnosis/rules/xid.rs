@@ -184,7 +184,8 @@ impl XidRule {
             let mut conclusion = judged(of, architecture, driver);
             programs::weigh(&mut conclusion, &blame, of);
             if let Some(peer) = &peers {
-                conclusion.cause = format!("{} {peer} had a fault of its own just before.", conclusion.cause);
+                conclusion.cause =
+                    format!("{} {peer} had a fault of its own just before.", conclusion.cause);
             }
             conclusion.quiet_ns = match conclusion.action {
                 Action::None | Action::RestartApplication => quiet_ns.0,
@@ -319,8 +320,9 @@ fn refine(conclusion: &mut Conclusion, code: u64, said: &Xid<'_>, driver: Option
     match code {
         45 if said.root.is_some() => {
             let root = said.root.unwrap_or_default();
-            conclusion.cause =
-                format!("The driver itself says that this follows from Xid {root}: act on that one.");
+            conclusion.cause = format!(
+                "The driver itself says that this follows from Xid {root}: act on that one."
+            );
         }
         74 => link_4(conclusion, said),
         94 | 95 if said.reset == Some(true) => {
@@ -366,8 +368,7 @@ fn link_5(conclusion: &mut Conclusion, code: u64, said: &Xid<'_>, driver: Option
     let registers = said.registers.values();
     let &[info, status, ..] = registers else { return };
     let older_form = registers.len() <= 4;
-    let error =
-        LinkError { xid: code as u16, unit: said.unit, info, status, driver, older_form };
+    let error = LinkError { xid: code as u16, unit: said.unit, info, status, driver, older_form };
     let link = said.link.map_or_else(String::new, |link| match link {
         -1 => ", whole unit".to_owned(),
         link => format!(", link {link}"),
@@ -395,8 +396,10 @@ fn link_5(conclusion: &mut Conclusion, code: u64, said: &Xid<'_>, driver: Option
         "FW" => "firmware",
         _ => "hardware or software",
     };
-    conclusion.cause =
-        format!("Unit {}{link}, status {status:#x}: the vendor's rule blames {blame}.", rule.units[1]);
+    conclusion.cause = format!(
+        "Unit {}{link}, status {status:#x}: the vendor's rule blames {blame}.",
+        rule.units[1]
+    );
 }
 
 /// What a number of NVML's recovery action asks for; none where it is nothing.

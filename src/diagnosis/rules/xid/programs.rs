@@ -52,12 +52,8 @@ impl Programs {
         }
         // An MMU fault has no place on the chip.
         let place = seen.xid().and_then(|xid| xid.place).map(|[gpc, tpc, _]| [gpc, tpc, 0]);
-        let met = Met {
-            code,
-            device: device.to_owned(),
-            place,
-            program: seen.process_name.to_owned(),
-        };
+        let met =
+            Met { code, device: device.to_owned(), place, program: seen.process_name.to_owned() };
         self.met.add(met.clone(), now_ns, window_ns);
         let at_once = |of: &&Met| of.code == code && of.program == met.program;
         let mut devices: Vec<&str> = self

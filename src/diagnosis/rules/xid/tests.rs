@@ -99,8 +99,12 @@ fn by_products_point_to_their_cause_before_or_after_it() {
 #[test]
 fn an_xid_45_that_names_its_cause_follows_it_and_alone_it_is_nothing_to_act_on() {
     let mut trial = trial();
-    trial.line("NVRM: Xid (PCI:0000:11:00): 13, pid=1, name=a, Graphics Exception: ESR 0x50df30=0x107000e");
-    trial.line("NVRM: Xid (PCI:0000:11:00): 45, pid=1, name=a, Ch 00000010 caused by previous Xid 13");
+    trial.line(
+        "NVRM: Xid (PCI:0000:11:00): 13, pid=1, name=a, Graphics Exception: ESR 0x50df30=0x107000e",
+    );
+    trial.line(
+        "NVRM: Xid (PCI:0000:11:00): 45, pid=1, name=a, Ch 00000010 caused by previous Xid 13",
+    );
     let open: Vec<_> = trial.stage.open().cloned().collect();
     let of = |code: &str| open.iter().find(|of| of.text.contains(code)).unwrap();
     assert_eq!(of("Xid 45").caused_by, of("Xid 13").id);
@@ -122,7 +126,9 @@ fn the_driver_s_own_advice_outranks_ours() {
 #[test]
 fn one_program_is_to_blame_until_several_meet_it_in_the_same_place() {
     let fault = |name: &str, bus: u8, tpc: u8| {
-        format!("NVRM: Xid (PCI:0000:{bus:02x}:00): 13, pid=1, name={name}, Graphics SM Warp Exception on (GPC 1, TPC {tpc}, SM 0): Out Of Range Address")
+        format!(
+            "NVRM: Xid (PCI:0000:{bus:02x}:00): 13, pid=1, name={name}, Graphics SM Warp Exception on (GPC 1, TPC {tpc}, SM 0): Out Of Range Address"
+        )
     };
     let mut trial = trial();
     for _ in 0..50 {
