@@ -15,6 +15,7 @@ mod hung_task;
 mod kernel_stall;
 mod link_flap;
 mod nic_fault;
+mod ascend_fault;
 mod cpu_throttled;
 mod process_crash;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub const ALL: &[&Entry] = &[
     &driver_silent::RULE,
     &xid::RULE,
     &sxid::RULE,
+    &ascend_fault::RULE,
     &machine_check::RULE,
     &pcie_aer::RULE,
     &nvme::RULE,
