@@ -14,6 +14,7 @@ mod engine;
 mod event;
 mod hardware;
 mod identity;
+pub mod log;
 mod metric;
 mod moment;
 mod reading;

@@ -48,12 +48,42 @@ mod power_cap;
 mod recovery_action;
 mod sampler_stalled;
 mod thermal_throttle;
+mod line;
+mod sxid;
+mod machine_check;
+mod pcie_aer;
+mod nvme;
+mod filesystem;
+mod oom;
+mod hung_task;
+mod kernel_stall;
+mod link_flap;
+mod nic_fault;
+mod ascend_fault;
+mod cpu_throttled;
+mod process_crash;
 #[cfg(test)]
 pub(crate) mod trial;
+mod xid;
 
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.
 pub const ALL: &[&Entry] = &[
+    // What drivers and the kernel say by code and line.
+    &xid::RULE,
+    &sxid::RULE,
+    &ascend_fault::RULE,
+    &machine_check::RULE,
+    &pcie_aer::RULE,
+    &nvme::RULE,
+    &filesystem::RULE,
+    &oom::RULE,
+    &hung_task::RULE,
+    &kernel_stall::RULE,
+    &link_flap::RULE,
+    &nic_fault::RULE,
+    &cpu_throttled::RULE,
+    &process_crash::RULE,
     // Devices.
     &device_gone::RULE,
     &driver_silent::RULE,
