@@ -48,6 +48,7 @@ mod power_cap;
 mod recovery_action;
 mod sampler_stalled;
 mod thermal_throttle;
+pub(super) mod threshold;
 #[cfg(test)]
 pub(crate) mod trial;
 
