@@ -52,6 +52,9 @@ pub(super) mod threshold;
 #[cfg(test)]
 pub(crate) mod trial;
 
+/// What is the same of all rules of the operator's own.
+pub const THRESHOLD: &Entry = &threshold::RULE;
+
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.
 pub const ALL: &[&Entry] = &[
