@@ -62,9 +62,13 @@ mod nic_fault;
 mod ascend_fault;
 mod cpu_throttled;
 mod process_crash;
+pub(super) mod threshold;
 #[cfg(test)]
 pub(crate) mod trial;
 mod xid;
+
+/// What is the same of all rules of the operator's own.
+pub const THRESHOLD: &Entry = &threshold::RULE;
 
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.
