@@ -6,16 +6,24 @@
 //! here reads a clock, waits, or does input or output, and everything is
 //! bounded.
 
+mod assessment;
 mod at;
 mod bench;
+mod codec;
 mod conclusion;
+mod counters;
+pub mod detectors;
 mod fact;
 mod known;
+pub mod limits;
 pub mod lines;
 mod plan;
 mod rule;
 pub mod rules;
 mod seen;
+mod serving;
+mod silence;
+mod snapshot;
 mod stage;
 mod subject;
 pub mod tables;
@@ -24,12 +32,16 @@ mod verdicts;
 pub use at::At;
 pub use bench::Bench;
 pub use conclusion::{Conclusion, LimitSource, event_evidence, reading_evidence, told_evidence};
+pub use counters::Counters;
 pub use fact::Fact;
 pub use known::{
     DEVICES_MAX, DeviceFacts, ENGINES_MAX, EngineFacts, Held, Known, Place, RankFacts,
 };
-pub use plan::{Plan, RulePlan};
+pub use plan::{CodePlan, Plan, RulePlan};
 pub use rule::{Entry, Look, Page, Reach, Relation, Rule, Setting, Wants};
+pub use serving::Serving;
+pub use silence::{SILENCES_MAX, Silence};
+pub use snapshot::{SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use stage::{Stage, Tally};
 pub use subject::{Subject, verdict_id};
 pub use verdicts::VERDICTS_MAX;

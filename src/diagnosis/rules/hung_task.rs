@@ -23,8 +23,8 @@ pub(super) static RULE: Entry = Entry {
     settings: &[quiet(3600.0)],
     wants: LINES,
     consequence_of: &[
-        Relation { rule: "nvme", reach: Reach::Node, window_s: 300 },
-        Relation { rule: "driver_silent", reach: Reach::Node, window_s: 300 },
+        Relation::to("nvme", Reach::Node, 300),
+        Relation::to("driver_silent", Reach::Node, 300),
     ],
     follows_driver: false,
     open: || LineRule::open(judge),
