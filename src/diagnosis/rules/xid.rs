@@ -211,18 +211,21 @@ impl XidRule {
         let Some(recovery) = of.seen.xid().and_then(|xid| xid.recovery) else { return };
         let Some((action, severity, told)) = advised(recovery) else {
             bench.driver_says(subject, None);
-            bench.clear(subject, "154");
+            advices().for_each(|key| bench.clear(subject, &key));
             return;
         };
+        // Another advice is another trouble, with other steps.
+        let key = format!("{RECOVERY} {recovery}");
+        advices().filter(|of| *of != key).for_each(|of| bench.clear(subject, &of));
         bench.driver_says(subject, Some(action));
-        self.note(of.device, "154");
+        self.note(of.device, &key);
         let follows = self.primary.within(bench.now_ns(), SAME_FAULT_NS);
         let by_product_of = follows
             .filter(|(device, _)| device == of.device)
             .map(|(_, code)| ("xid", code.to_string()))
             .collect();
         let (device, quiet_ns) = (of.device, bench.setting_ns("device_quiet_s"));
-        self.pace.raise(bench, subject, "154", || Conclusion {
+        self.pace.raise(bench, subject, &key, || Conclusion {
             severity,
             action,
             steps: sentences(&steps(action)),
@@ -412,6 +415,11 @@ fn advised(recovery: u8) -> Option<(Action, Severity, &'static str)> {
         4 => (Action::ResetDevice, Severity::Error, "drain the GPU and reset it"),
         _ => (Action::Investigate, Severity::Error, "an action that this build does not know"),
     })
+}
+
+/// Keys of the verdicts about each advice.
+fn advices() -> impl Iterator<Item = String> {
+    (1..=5).map(|recovery| format!("{RECOVERY} {recovery}"))
 }
 
 fn steps(action: Action) -> Vec<&'static str> {
