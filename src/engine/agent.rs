@@ -19,6 +19,7 @@ use super::overseer::{self, OnChange, Watched};
 use super::part::{PartLine, PartState};
 use super::reporting;
 use super::road::{Cargo, Road};
+use super::rule_file::{self, RuleFile};
 use super::sampling::{SamplerGauges, Sampling, Surroundings};
 use super::status::{StatusParts, periods_ms};
 use super::threads::{Cpus, Stage, Threads};
@@ -384,15 +385,21 @@ impl Agent {
         journal: Option<&Journal>,
         takers: &mut Vec<Taker>,
     ) -> Option<Judge> {
-        if plan.diagnosis.is_none() {
+        let Some(judging) = &plan.diagnosis else {
             self.parts.push(PartLine::new("diagnosis", PartState::Off, String::new()));
             return None;
-        }
+        };
+        let read = judging.rules.as_deref().map(rule_file::read).transpose();
+        let (rules, line) = match read {
+            Ok(rules) => (rules, PartLine::ready("diagnosis")),
+            Err(mistakes) => (None, PartLine::new("diagnosis", PartState::Failed, mistakes)),
+        };
+        self.parts.push(line);
         let inbox = Inbox::default();
         takers.push(inbox.taker());
-        let stage = diagnosis::Stage::new(&plan.node, diagnosis::Plan::default());
-        self.parts.push(PartLine::ready("diagnosis"));
-        Some(Judge::open(stage, inbox, journal, &self.names))
+        let stage = diagnosis::Stage::new(&plan.node, rules.unwrap_or_default());
+        let followed = judging.rules.clone().map(RuleFile::new);
+        Some(Judge::open(stage, (inbox, followed), journal, &self.names))
     }
 
     fn start_desk(

@@ -3,6 +3,7 @@
 use crossbeam_channel::Receiver;
 
 use super::inbox::{Inbox, Lists};
+use super::rule_file::RuleFile;
 use crate::diagnosis::{At, Fact, Stage};
 use crate::journal::Journal;
 use crate::newest::Names;
@@ -16,6 +17,9 @@ const KEPT_AS: &str = "judge";
 /// What the stage counts besides its verdicts is written down this often, so
 /// that a crash costs at most so much of it.
 const KEEP_NS: u64 = 60 * clock::SECOND_NS;
+
+/// How often the rule file is looked at.
+const RULES_NS: u64 = clock::SECOND_NS;
 
 /// Bytes of assessments in one message.
 const ASSESSMENTS_BYTES_MAX: usize = BATCH_BYTES_MAX / 2;
@@ -31,6 +35,8 @@ pub(super) struct Judge {
     facts_kept: u64,
     keep_due_ns: u64,
     is_new: bool,
+    rules: Option<RuleFile>,
+    rules_due_ns: u64,
 }
 
 /// What is new after a round.
@@ -53,7 +59,7 @@ impl Judge {
     /// holds under the names.
     pub(super) fn open(
         mut stage: Stage,
-        inbox: Inbox,
+        (inbox, rules): (Inbox, Option<RuleFile>),
         journal: Option<&Journal>,
         names: &Names,
     ) -> Self {
@@ -78,6 +84,24 @@ impl Judge {
             facts_kept: 0,
             keep_due_ns: 0,
             is_new: false,
+            rules,
+            rules_due_ns: 0,
+        }
+    }
+
+    /// Judges by the operator's rule file as it is now.
+    fn read_rules(&mut self, now_ns: u64) {
+        let Some(rules) = self.rules.as_mut().filter(|_| now_ns >= self.rules_due_ns) else {
+            return;
+        };
+        self.rules_due_ns = now_ns + RULES_NS;
+        match rules.look() {
+            Some(Ok(plan)) => {
+                self.stage.adopt(plan);
+                tracing::info!("the rule file was read: its thresholds and rules hold from now on");
+            }
+            Some(Err(mistakes)) => tracing::warn!("{mistakes}"),
+            None => {}
         }
     }
 
@@ -89,6 +113,7 @@ impl Judge {
     /// Judges what came in.
     pub(super) fn round(&mut self, names: &Names, events: &[Event]) -> Judged {
         let at = now();
+        self.read_rules(at.monotonic_ns);
         self.tell_names(at, names);
         self.inbox.swap(&mut self.lists);
         for reading in &self.lists.readings {

@@ -20,6 +20,7 @@ mod part;
 mod reach;
 mod reporting;
 mod road;
+mod rule_file;
 mod sampling;
 mod simulation;
 mod state;
