@@ -7,6 +7,7 @@
 //! entry and goes on. A sampler refuses to wait for anything but its source:
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
+pub mod accelerator;
 pub mod cgroup;
 pub mod engine_push;
 pub mod kmsg;

@@ -1,0 +1,19 @@
+//! What the samplers of GPUs and NPUs share: a vendor's library in a child
+//! process, and a parent that survives whatever becomes of it.
+//!
+//! Drivers of accelerators are known to hang for ever, beyond SIGKILL. So the
+//! library is loaded by a child, one thread per device, and what the child
+//! finds crosses a bounded pipe in fixed records ([`record`]). A vendor writes
+//! a [`Library`] with its [`Reader`] and nothing else; which call runs, since
+//! when, at which period, what is absent and what it costs is the frame's.
+
+pub mod calls;
+pub mod library;
+pub mod record;
+pub mod sheet;
+
+pub use calls::{Calls, Tally};
+pub use library::{
+    Failure, Found, Group, Identity, Kind, Library, Notice, NoticeKind, Reader, Wanted,
+};
+pub use sheet::{Absences, Sheet};
