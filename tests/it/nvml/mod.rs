@@ -3,10 +3,12 @@
 
 mod scene;
 
+use eagle_eye::samplers::accelerator::STUCK_MAX;
 use eagle_eye::samplers::accelerator::stand_in::{self, StandIn};
 use eagle_eye::schema::{AbsentReason, DeviceState, EventKind, MetricId};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::hardware_sys::unkillable::Unkillable;
 use scene::Scene;
 
 const POWER: MetricId = MetricId::AcceleratorPower;
@@ -288,4 +290,37 @@ fn a_tick_makes_three_calls_for_a_device() {
     // Ten fast ticks are to one of each other group here; they cost, too.
     println!("{calls} calls in {rounds} ticks with all groups");
     assert!(calls <= rounds * 12, "{calls} calls in {rounds} ticks");
+}
+
+#[test]
+fn children_that_cannot_end_are_few_and_nobody_waits_for_them() {
+    let mut scene = Scene::new("devices 3\n", 1000, None);
+    let place = scene.root().join("frozen");
+    let Some(frozen) = Unkillable::mount(&place) else {
+        println!("skipped: this process may not mount a file system in user space");
+        return;
+    };
+    scene.rounds(&["gpu0", "gpu1", "gpu2"], 2);
+    let call = format!("nvmlDeviceGetFieldValues write={}", place.join("x").display());
+    scene.play(&format!("devices 3\nhang gpu1 {call}\nhang gpu2 {call}\n"));
+    scene.until("both are said", |heard| {
+        let said = heard.subjects(EventKind::SourceHangs);
+        said.contains(&"gpu1") && said.contains(&"gpu2")
+    });
+    scene.until("a child is stuck", |heard| {
+        heard.value("nvml", MetricId::ChildrenStuck).is_some_and(|stuck| stuck >= 1.0)
+    });
+    scene.rounds(&["gpu0"], 20);
+    let stuck = scene.heard.value("nvml", MetricId::ChildrenStuck).unwrap_or_default();
+    assert!(stuck <= STUCK_MAX as f64, "{stuck}");
+    assert_eq!(scene.heard.value("gpu1", MetricId::AcceleratorState), Some(5.0));
+
+    scene.play("devices 3\n");
+    drop(frozen);
+    scene.until("all answer", |heard| {
+        heard.value("gpu1", POWER).is_some() && heard.value("gpu2", POWER).is_some()
+    });
+    scene.until("all that were stuck end", |heard| {
+        heard.value("nvml", MetricId::ChildrenStuck) == Some(0.0)
+    });
 }
