@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::Facts;
 use super::library::{Found, Identity};
 use super::record::{Absent, Value};
-use crate::platform::clock;
+use crate::platform::clock::{self, SECOND_NS};
 use crate::schema::{
     AbsentReading, AbsentReason, Accelerator, Device, DeviceProcess, DeviceState, MetricId,
 };
+
+/// A device that did not hang for so long is calm.
+pub(super) const CALM_NS: u64 = 600 * SECOND_NS;
 
 /// One accelerator, or a part of one.
 #[derive(Debug, Clone)]
@@ -22,6 +25,9 @@ pub(super) struct Known {
     /// Whether somebody was told that it is here.
     pub(super) is_announced: bool,
     pub(super) numa_node: Option<u16>,
+    /// How often it hung without being calm in between.
+    pub(super) hangs: u32,
+    hung_ns: u64,
     pub(super) processes: Vec<DeviceProcess>,
     index: Option<u32>,
     values: BTreeSet<MetricId>,
@@ -41,6 +47,8 @@ impl Known {
             silent: None,
             is_announced: false,
             numa_node: None,
+            hangs: 0,
+            hung_ns: 0,
             processes: Vec::new(),
             index: None,
             values: BTreeSet::new(),
@@ -69,6 +77,16 @@ impl Known {
             self.forget_values(facts);
         }
         true
+    }
+
+    /// It hangs once more; how often without being calm in between.
+    pub(super) fn hangs_again(&mut self, now_ns: u64) -> u32 {
+        if now_ns.saturating_sub(self.hung_ns) > CALM_NS {
+            self.hangs = 0;
+        }
+        self.hung_ns = now_ns;
+        self.hangs = self.hangs.saturating_add(1);
+        self.hangs
     }
 
     pub(super) fn values(&mut self, time_ns: u64, values: &[Value], facts: &mut dyn Facts) {

@@ -279,7 +279,7 @@ fn slow(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> 
         (MetricId::AcceleratorMemoryClockMax, Clock::Memory),
     ] {
         one(sheet, metric, "nvmlDeviceGetMaxClockInfo", || {
-            device.max_clock_info(of.clone()).map(|mhz| f64::from(mhz) * 1e6)
+            device.max_clock_info(of).map(|mhz| f64::from(mhz) * 1e6)
         })?;
     }
     one(
@@ -302,7 +302,7 @@ fn slow(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> 
         (MetricId::AcceleratorDramCorrected, MemoryError::Corrected, MemoryLocation::Device),
     ] {
         one(sheet, metric, counter, || {
-            let of = (error.clone(), EccCounter::Volatile, location.clone());
+            let of = (error, EccCounter::Volatile, location);
             device.memory_error_counter(of.0, of.1, of.2).map(|count| count as f64)
         })?;
     }
