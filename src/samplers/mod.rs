@@ -7,12 +7,14 @@
 //! entry and goes on. A sampler refuses to wait for anything but its source:
 //! what it puts into its [`Outlet`] is stored or counted as lost.
 
+pub mod accelerator;
 pub mod cgroup;
 pub mod engine_push;
 pub mod kmsg;
 pub mod ktrace;
 pub mod hardware_sys;
 pub mod engine_scrape;
+pub mod nvml;
 mod need;
 mod outlet;
 pub mod own;
@@ -41,6 +43,7 @@ pub const ALL: &[&Entry] = &[
     &kmsg::ENTRY,
     &ktrace::ENTRY,
     &hardware_sys::ENTRY,
+    &nvml::ENTRY,
     // Last, so that it sees what the others registered.
     &own::ENTRY,
 ];
@@ -132,6 +135,12 @@ impl Settings {
         let default =
             || known.iter().find(|of| of.key == key).map(|of| of.default.trim_matches('"'));
         set.or_else(default).unwrap_or_default()
+    }
+
+    /// Sets `key` to another value, whoever set it before.
+    pub fn set(&mut self, key: &'static str, value: String) {
+        self.0.retain(|(known, _)| *known != key);
+        self.0.push((key, value));
     }
 
     /// The value of `key` as a number; 0 where it is none.

@@ -6,6 +6,7 @@
 //! gets the newest. The room takes no request body and changes nothing.
 
 mod board;
+mod devices;
 mod event;
 mod hardware;
 mod host;
@@ -24,6 +25,7 @@ mod verdict;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::schema::Event;
 
+pub use devices::{AcceleratorState, AcceleratorStates, ProcessState};
 pub use event::{EventState, LogState};
 pub use hardware::{DeviceLoadState, HardwareState};
 pub use host::{DeviceState, HostState, ReadingState};

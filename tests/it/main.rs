@@ -31,6 +31,7 @@ mod hardware_sys;
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
+mod nvml;
 #[cfg(feature = "agent")]
 mod ktrace;
 #[cfg(feature = "client")]
