@@ -131,7 +131,7 @@ fn when(told: &Told) -> String {
         count => format!("{count} times"),
     };
     match (told.since_ns, last) {
-        (0, _) => format!("{times}; the lines give no time"),
+        (0, 0) => format!("{times}; the lines give no time"),
         (since, last) if last > since => {
             format!("{times}, since {}, at the latest {}", time(since), time(last))
         }
