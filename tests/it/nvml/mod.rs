@@ -20,7 +20,8 @@ fn what_the_library_says_reaches_readings_and_descriptions() {
     let mut scene = Scene::patient(
         "devices 2\nset gpu1 temperature 71\nset gpu1 power 412500\nset gpu1 throttle 36\n\
          set gpu0 ecc_uncorrected 3\nset gpu1 links_active 17\nprocess gpu1 77 1048576\n\
-         text gpu1 serial 165\n",
+         text gpu1 serial 165\nset gpu1 banks_none 2\nset gpu1 fabric_health 1\n\
+         set gpu1 sram_threshold 1\nset gpu1 temperature_margin 12\n",
     );
     scene.until("all groups", |heard| {
         heard.value("gpu1", MetricId::AcceleratorInforomValid).is_some()
@@ -43,6 +44,11 @@ fn what_the_library_says_reaches_readings_and_descriptions() {
         ("gpu1", MetricId::AcceleratorProcesses, 1.0),
         ("gpu1", MetricId::AcceleratorState, 1.0),
         ("gpu1", MetricId::AcceleratorPowerLimit, 700.0),
+        ("gpu1", MetricId::AcceleratorBanksWithoutSpare, 2.0),
+        ("gpu1", MetricId::AcceleratorFabricHealthy, 0.0),
+        ("gpu0", MetricId::AcceleratorFabricHealthy, 1.0),
+        ("gpu1", MetricId::AcceleratorSramThreshold, 1.0),
+        ("gpu1", MetricId::AcceleratorTemperatureMargin, 12.0),
     ] {
         assert_eq!(heard.value(name, metric), Some(value), "{name} {}", metric.row().name);
     }
