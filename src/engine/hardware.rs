@@ -1,8 +1,8 @@
 //! Which devices each engine works on, and what of them matters to a router.
 //!
 //! A device belongs to an engine when a process that works on it is the
-//! engine's own, descends from it, shares its process group, or runs in its
-//! container: an engine's workers are other processes than the one that
+//! engine's own, descends from it, runs in its container, or, where nobody
+//! else's does, shares its process group: an engine's workers are other processes than the one that
 //! reports. No orchestrator is asked.
 
 use std::fs;
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use crate::newest::{Names, ReadingTableView};
 use crate::platform::clock::SECOND_NS;
 use crate::schema::{
-    Assessment, Device, DeviceLoad, ENGINE_DEVICES_MAX, Engine, EngineDetails, Health, MetricId,
+    Assessment, Device, DeviceLoad, DeviceProcess, ENGINE_DEVICES_MAX, Engine, EngineDetails,
+    Health, MetricId,
 };
 
 /// How often it is told.
@@ -104,33 +105,52 @@ fn join(names: &Names, kin: impl Fn(u32) -> Option<Kin>) -> Vec<Under> {
     if devices.is_empty() {
         return Vec::new();
     }
-    let of = |engine: &Engine| Under {
-        instance: engine.instance,
-        incarnation: engine.incarnation,
-        devices: devices
-            .iter()
-            .filter(|device| works_on(engine, device, &kin))
-            .take(ENGINE_DEVICES_MAX)
-            .map(|device| (device.index, device.name.clone()))
-            .collect(),
-    };
-    names.engines().iter().map(of).filter(|under| !under.devices.is_empty()).collect()
+    let engines = names.engines();
+    let mut under: Vec<Under> = engines
+        .iter()
+        .map(|engine| Under {
+            instance: engine.instance,
+            incarnation: engine.incarnation,
+            devices: Vec::new(),
+        })
+        .collect();
+    for device in &devices {
+        let is_own = |engine: &Engine| owns(engine, device, &kin);
+        let any_own = engines.iter().any(is_own);
+        for (engine, under) in engines.iter().zip(&mut under) {
+            // Two engines that one script started share a group: that counts
+            // only where nothing better is known.
+            let is_under =
+                if any_own { is_own(engine) } else { shares_group(engine, device, &kin) };
+            if is_under && under.devices.len() < ENGINE_DEVICES_MAX {
+                under.devices.push((device.index, device.name.clone()));
+            }
+        }
+    }
+    under.retain(|under| !under.devices.is_empty());
+    under
 }
 
-fn works_on(engine: &Engine, device: &Device, kin: &impl Fn(u32) -> Option<Kin>) -> bool {
-    let processes = device.accelerator.iter().flat_map(|of| &of.processes);
-    let mut processes = processes.filter(|process| process.process != 0);
-    let group = if engine.process == 0 { None } else { kin(engine.process).map(|of| of.group) };
-    processes.any(|process| {
-        if !engine.container.is_empty() && process.container == engine.container {
-            return true;
-        }
-        if engine.process == 0 {
-            return false;
-        }
-        let same_group = || group.is_some() && kin(process.process).map(|of| of.group) == group;
-        descends(process.process, engine.process, kin) || same_group()
+fn processes(device: &Device) -> impl Iterator<Item = &DeviceProcess> {
+    let of = device.accelerator.iter().flat_map(|of| &of.processes);
+    of.filter(|process| process.process != 0)
+}
+
+/// Whether a process of this engine, of its children or of its container works
+/// on this device.
+fn owns(engine: &Engine, device: &Device, kin: &impl Fn(u32) -> Option<Kin>) -> bool {
+    processes(device).any(|process| {
+        let same_container = !engine.container.is_empty() && process.container == engine.container;
+        same_container || (engine.process != 0 && descends(process.process, engine.process, kin))
     })
+}
+
+fn shares_group(engine: &Engine, device: &Device, kin: &impl Fn(u32) -> Option<Kin>) -> bool {
+    if engine.process == 0 {
+        return false;
+    }
+    let Some(group) = kin(engine.process).map(|of| of.group) else { return false };
+    processes(device).any(|process| kin(process.process).is_some_and(|of| of.group == group))
 }
 
 fn descends(mut process: u32, from: u32, kin: &impl Fn(u32) -> Option<Kin>) -> bool {
@@ -198,7 +218,7 @@ fn load(
 mod tests {
     use super::*;
     use crate::newest::ReadingTable;
-    use crate::schema::{Accelerator, DeviceProcess, Reading, name_hash};
+    use crate::schema::{Accelerator, Reading, name_hash};
 
     fn device(names: &Names, name: &str, processes: &[(u32, &str)]) -> u32 {
         let index = names.device("gpu", name).unwrap();

@@ -32,7 +32,8 @@ pub struct Accelerator {
     pub state_since_wall_ns: u64,
     /// While its driver does not answer: the call that does not return.
     pub silent_call: String,
-    /// Processes that work on it, at most [`PROCESSES_MAX`].
+    /// Processes that work on it, at most [`PROCESSES_MAX`]; of one that is gone
+    /// or does not answer, those that did last.
     pub processes: Vec<DeviceProcess>,
     /// Readings that it does not give, at most [`ABSENT_MAX`].
     pub absent: Vec<AbsentReading>,

@@ -33,6 +33,7 @@ mod hardware_sys;
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
+mod loop_closes;
 mod nvml;
 #[cfg(feature = "agent")]
 mod ktrace;

@@ -182,6 +182,6 @@ impl Known {
                 facts.forget(index, metric);
             }
         }
-        self.processes.clear();
+        // Who worked on it last stays: that is whom its loss hits.
     }
 }
