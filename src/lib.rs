@@ -39,6 +39,10 @@ pub mod pipeline;
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod journal;
 
+// Keeps the last hours on disk within a bound, and plays them back.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod recorder;
+
 // What a router links: the load of every engine, with its age, and a choice.
 #[cfg(all(feature = "client", not(loom)))]
 pub mod client;
