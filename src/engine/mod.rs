@@ -5,6 +5,7 @@
 //! so in one line, and the rest runs on.
 
 mod agent;
+mod black_box;
 mod compat;
 mod compat_json;
 mod desk;
@@ -30,6 +31,9 @@ pub use measure::{MeasurePlan, Measured, StageTimes, end_to_end};
 pub use part::{PartLine, PartState};
 pub use reach::{Right, Server, ServerSeen, StreamState, Unseen, nats_reach};
 pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
+
+/// What the agent recorded, to be played.
+pub use crate::recorder;
 
 /// The samplers that this build can start.
 pub use crate::samplers;

@@ -100,7 +100,8 @@ impl Writer {
             segment: None,
             buffer: None,
             counts,
-            run: at.wall_ns,
+            // Two lives may begin at the same instant of a clock that jumps.
+            run: random().unwrap_or(at.wall_ns),
             at,
             tick_ns: 0,
             look_ns: at.monotonic_ns,
