@@ -9,6 +9,7 @@ mod check;
 mod doctor;
 mod list;
 mod log;
+mod replay;
 mod run;
 mod sampler_child;
 mod shared;
@@ -56,6 +57,8 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Measure latency and loss of the whole road over your NATS servers.
     Bench(bench::Arguments),
+    /// Tell, show or send again what an agent recorded.
+    Replay(replay::Arguments),
     /// List the samplers, metrics or settings of this build.
     List(list::Arguments),
     /// Check a configuration, or print the default one.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(arguments) => doctor::main(&arguments),
         Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
+        Verb::Replay(arguments) => replay::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
         Verb::SamplerChild(arguments) => sampler_child::main(&arguments),

@@ -46,7 +46,11 @@ impl BlackBox {
             let generation = Arc::clone(&cargo.generation);
             Box::new(move || {
                 let generation = generation.load(Ordering::Relaxed);
-                state.messages(&mut subjects, generation, 0).into_iter().map(|(_, b, _)| b).collect()
+                state
+                    .messages(&mut subjects, generation, 0)
+                    .into_iter()
+                    .map(|(_, b, _)| b)
+                    .collect()
             })
         };
         let folder = state_dir.join(FOLDER);

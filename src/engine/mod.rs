@@ -16,6 +16,7 @@ mod measure;
 mod overseer;
 mod part;
 mod reach;
+mod resend;
 mod road;
 mod sampling;
 mod simulation;
@@ -30,10 +31,8 @@ pub use load_model::LoadModel;
 pub use measure::{MeasurePlan, Measured, StageTimes, end_to_end};
 pub use part::{PartLine, PartState};
 pub use reach::{Right, Server, ServerSeen, StreamState, Unseen, nats_reach};
+pub use resend::{Resend, Sent};
 pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
-
-/// What the agent recorded, to be played.
-pub use crate::recorder;
 
 /// The samplers that this build can start.
 pub use crate::samplers;
