@@ -127,6 +127,8 @@ impl Play {
             };
             let Some(what) = what else { continue };
             let run = self.segment.map_or(0, |segment| segment.run);
+            let holds = matches!(what, What::Known | What::Batch);
+            let payload = if holds { payload } else { 0..0 };
             let payload = self.scan.as_ref().map_or(&[][..], |scan| scan.bytes(payload));
             return Ok(Some(Moment { at: self.at, run, what, payload }));
         }

@@ -138,12 +138,12 @@ fn the_program_tells_a_recording_the_same_each_time_and_cuts_pieces_out_of_it() 
             .output()
             .unwrap()
     };
-    let cut_out = cut(&["--from", "-1500ms"]);
+    let cut_out = cut(&["--from", "-300ms"]);
     assert!(cut_out.status.success(), "{}", text(&cut_out));
     assert!(!cut(&[]).status.success(), "what is there is not written over");
     let (_, part) = lines(&piece, &[]);
     assert!(part.len() < all.len() && part.iter().any(|line| line["what"] == "engine"));
-    let (_, same) = lines(&state, &["--from", "-1500ms"]);
+    let (_, same) = lines(&state, &["--from", "-300ms"]);
     assert_eq!(part, same, "an excerpt holds what it was cut from");
 
     let no = said(&["replay", "/dev/null"]);
