@@ -105,7 +105,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         key: "recorder.hours",
         default: "24",
-        help: "Age at which recorded batches are removed, hours, 1 to 8760.",
+        help: "Age by the wall clock at which recorded batches are removed, hours, 1 to 8760.",
         check: |v| number(v, 1, 8760),
     },
     Setting {

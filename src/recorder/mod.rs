@@ -7,8 +7,8 @@
 //! each begins with what was known, so that the older ones may go and the rest
 //! still explains itself. An excerpt is a file of segments behind each other.
 //!
-//! **What survives what.** Bytes reach the file within [`FLUSH_NS`]; what has
-//! reached it survives this process. No write waits for the disk. A segment is
+//! **What survives what.** Bytes reach the file within twice [`FLUSH_NS`]; what
+//! has reached it survives this process. No write waits for the disk. A segment is
 //! synced when it ends and soon after something urgent, at most every
 //! [`SYNC_NS`]; what was synced survives the machine, and so does the rest as
 //! far as the kernel's own write-back got, about half a minute.

@@ -119,9 +119,7 @@ impl Play {
                         self.piece = usize::MAX;
                         continue;
                     }
-                    let wall_ns = at.wall_ns;
-                    let monotonic_ns = at.monotonic_ns.max(self.at.monotonic_ns);
-                    self.at = At { monotonic_ns, wall_ns };
+                    self.advance(at);
                     (self.frame(kind, payload.clone()), payload)
                 }
             };
@@ -132,6 +130,12 @@ impl Play {
             let payload = self.scan.as_ref().map_or(&[][..], |scan| scan.bytes(payload));
             return Ok(Some(Moment { at: self.at, run, what, payload }));
         }
+    }
+
+    /// Time goes on; within a run it never goes back, whatever a file says.
+    fn advance(&mut self, at: At) {
+        let monotonic_ns = at.monotonic_ns.max(self.at.monotonic_ns);
+        self.at = At { monotonic_ns, ..at };
     }
 
     /// Sees to it that a file is open; false at the end.
@@ -178,6 +182,7 @@ impl Play {
             self.at = header.at;
             return Some(What::Run);
         }
+        self.advance(header.at);
         (!goes_on).then_some(What::Gap)
     }
 

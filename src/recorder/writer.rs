@@ -237,14 +237,10 @@ impl Writer {
     /// Opens the folder, and cuts off what a crash left half written.
     fn open(&mut self) -> Result<Folder, String> {
         let mut folder = Folder::open(&self.path)?;
-        let Some(file) = folder.newest() else { return Ok(folder) };
-        let file = Arc::new(file);
-        let failed = |error: io::Error| format!("cannot read {}: {error}", self.path.display());
-        let mut scan = Scan::of_file(Arc::clone(&file)).map_err(failed)?;
-        while scan.next().map_err(failed)?.is_some() {}
-        let (whole, torn) = scan.whole();
-        // What a later version wrote is not ours to cut.
-        if torn > 0 && scan.passed().later_layout.is_none() && file.set_len(whole).is_ok() {
+        // What cannot be read stays as it is, and hinders nothing.
+        if let Some(file) = folder.newest()
+            && let Ok(Some((whole, torn))) = cut(&Arc::new(file))
+        {
             add(&self.counts.torn_bytes, torn);
             if let Some(newest) = folder.kept.back_mut() {
                 newest.bytes = whole;
@@ -438,6 +434,20 @@ impl Writer {
         let since_wall_ns = folder.kept.front().map_or(0, |oldest| oldest.begun_wall_ns);
         self.counts.since_wall_ns.store(since_wall_ns, Ordering::Relaxed);
     }
+}
+
+/// Cuts a segment off behind its last whole frame, if more stands there: where
+/// that was, and how many bytes went.
+fn cut(file: &Arc<File>) -> io::Result<Option<(u64, u64)>> {
+    let mut scan = Scan::of_file(Arc::clone(file))?;
+    while scan.next()?.is_some() {}
+    let (whole, torn) = scan.whole();
+    // What a later version wrote is not ours to cut.
+    if torn == 0 || scan.passed().later_layout.is_some() {
+        return Ok(None);
+    }
+    file.set_len(whole)?;
+    Ok(Some((whole, torn)))
 }
 
 /// Removes the oldest segments until another one fits.

@@ -139,3 +139,72 @@ fn a_copy_of_a_segment_inside_a_payload_is_not_taken_for_one() {
     let (found, tally) = batches(other.path());
     assert_eq!((found, tally.damaged, tally.segments), (vec![1, 3], 1, 1));
 }
+
+/// Frames of any kind, time and content under true checksums, in segments of
+/// any number and run: what only a forger writes.
+fn forged(parts: &[(u8, u64, u64, Vec<u8>)]) -> Vec<u8> {
+    let (salt, mut chain, mut begin) = (77, 0, 0);
+    let mut bytes: Vec<u8> = Vec::new();
+    for (kind, one, other, payload) in std::iter::once(&(0, 0, 0, Vec::new())).chain(parts.iter()) {
+        let place = bytes.len();
+        if *kind == 0 {
+            begin = place;
+            let number = one % header::NUMBER_MAX;
+            let at = At { monotonic_ns: *other, wall_ns: *one };
+            let header = header::SegmentHeader { salt, number, run: other % 3, at };
+            bytes.resize(place + header::SegmentHeader::BYTES, 0);
+            header.encode(chain, &mut bytes[place..]);
+            chain = salt;
+            continue;
+        }
+        bytes.resize(place + frame::frame_bytes(payload.len()), 0);
+        let frame_kind = match kind % 4 {
+            0 => FrameKind::Batch,
+            1 => FrameKind::Known,
+            2 => FrameKind::Tick,
+            _ => FrameKind::Lost,
+        };
+        let at = At { monotonic_ns: *one, wall_ns: *other };
+        frame::encode(&mut bytes[place..], (salt, (place - begin) as u64), at, frame_kind, payload);
+    }
+    bytes
+}
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..100),
+        (0_usize..3000).prop_map(|bytes| batch(bytes as u64, bytes).to_vec()),
+        Just(naming(5, "gpu0").to_vec()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(256)
+    ))]
+
+    #[test]
+    fn an_excerpt_of_anything_says_the_same_and_has_nothing_to_pass_over(
+        parts in prop::collection::vec((0_u8..9, 0_u64..50, 0_u64..50, payload()), 0..40),
+        far in any::<(u64, u64)>(),
+        from in prop::option::of(0_u64..50),
+        to in prop::option::of(0_u64..60),
+    ) {
+        let mut parts = parts;
+        parts.push((1, far.0, far.1, Vec::new()));
+        let recording = Recording::of_bytes(forged(&parts)).expect("it begins with a header");
+        let range = Range { from_wall_ns: from, to_wall_ns: to };
+        let (meant, _) = played(&recording, range);
+        for pair in meant.windows(2) {
+            prop_assert!(pair[1].1 == What::Run || pair[0].0.monotonic_ns <= pair[1].0.monotonic_ns);
+        }
+        let mut bytes = Vec::new();
+        let made = excerpt(&recording, range, u64::MAX, &mut bytes).unwrap();
+        prop_assert!(!made.cut);
+        let copy = Recording::of_bytes(bytes).expect("there is at least one segment");
+        let (again, tally) = played(&copy, Range::default());
+        prop_assert_eq!(again, meant);
+        let passed = (tally.damaged, tally.torn_bytes, tally.refused, tally.unreadable);
+        prop_assert_eq!(passed, (0, 0, 0, 0));
+    }
+}
