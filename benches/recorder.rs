@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use eagle_eye::platform::write_ring::{WriteBuffer, WriteRing};
-use eagle_eye::recorder::{At, BackendKind, Counts, FrameKind, Limits, Writer};
+use eagle_eye::recorder::{At, Counts, FrameKind, Limits, WriteBy, Writer};
 use eagle_eye::schema::{BATCH_HEADER_BYTES, BatchHead, HotKind, write_header};
 
 const APPEND_BYTES: usize = 64 << 10;
@@ -43,7 +43,7 @@ fn limits() -> Limits {
     Limits { bytes: 512 << 20, free_bytes: 0, ..Limits::default() }
 }
 
-fn writer(folder: &Path, backend: BackendKind) -> (Writer, Arc<Counts>) {
+fn writer(folder: &Path, backend: WriteBy) -> (Writer, Arc<Counts>) {
     let counts = Arc::<Counts>::default();
     let keep = Arc::clone(&counts);
     let known = Box::new(Vec::new);
@@ -113,7 +113,7 @@ fn hand_over(folder: &Path) {
 fn whole(folder: &Path) {
     let batch = batch(16);
     println!("one turn of the writer, 16 batches of {} bytes:", batch.len());
-    for backend in BackendKind::ALL {
+    for backend in WriteBy::ALL {
         let dir = folder.join(backend.name());
         let (mut writer, counts) = writer(&dir, backend);
         let mut us = Vec::new();
@@ -137,7 +137,7 @@ fn append(criterion: &mut Criterion, folder: &Path) {
     let batch = batch(16);
     let mut group = criterion.benchmark_group("recorder append");
     group.throughput(Throughput::Bytes(batch.len() as u64));
-    for backend in BackendKind::ALL {
+    for backend in WriteBy::ALL {
         let (mut writer, _) = writer(&folder.join(format!("c-{}", backend.name())), backend);
         group.bench_function(backend.name(), |bencher| {
             bencher.iter(|| writer.append(At::now(), FrameKind::Batch, &batch));

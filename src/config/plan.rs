@@ -8,7 +8,7 @@ use super::{Layers, Mistakes};
 use crate::platform::clock::SECOND_NS;
 use crate::platform::place::{run_folders, state_folder};
 use crate::platform::thread::usable_cpus;
-use crate::recorder::BackendKind;
+use crate::recorder::WriteBy;
 use crate::samplers::{self, Settings};
 
 /// Everything the agent needs to know before it starts.
@@ -115,7 +115,7 @@ pub struct RecorderPlan {
     /// Most age, ns.
     pub age_ns: u64,
     /// How it writes; none for the best that works.
-    pub backend: Option<BackendKind>,
+    pub backend: Option<WriteBy>,
 }
 
 /// One sampler's share of the plan.
@@ -233,7 +233,7 @@ fn recorder(values: &HashMap<String, String>) -> Option<RecorderPlan> {
     (values["recorder.enabled"] == "true").then(|| RecorderPlan {
         bytes: number(values, "recorder.bytes"),
         age_ns: number(values, "recorder.hours") * 3600 * SECOND_NS,
-        backend: BackendKind::ALL.into_iter().find(|kind| kind.name() == backend),
+        backend: WriteBy::ALL.into_iter().find(|kind| kind.name() == backend),
     })
 }
 

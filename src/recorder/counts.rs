@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::backend::BackendKind;
+use super::write_by::WriteBy;
 use crate::platform::atomic::{AtomicU64, Ordering};
 
 /// What a recorder says of itself; its threads write, anyone may look.
@@ -28,7 +28,7 @@ pub struct Counts {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     pub(super) trouble: Option<String>,
-    pub(super) backend: Option<BackendKind>,
+    pub(super) backend: Option<WriteBy>,
     /// Why io_uring is not used although it was asked for.
     pub(super) refused: Option<String>,
 }
@@ -61,7 +61,7 @@ pub struct Snapshot {
     /// Why nothing is recorded at the moment.
     pub trouble: Option<String>,
     /// How it writes, once it does.
-    pub backend: Option<BackendKind>,
+    pub backend: Option<WriteBy>,
     /// Why io_uring is not used although it was asked for.
     pub refused: Option<String>,
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::backend::BackendKind;
 use super::counts::{Counts, add};
 use super::frame::FrameKind;
+use super::write_by::WriteBy;
 use super::writer::{FLUSH_NS, Writer};
 use super::{At, Limits};
 use crate::platform::clock::SECOND_NS;
@@ -36,7 +36,7 @@ pub struct Runner {
     thread: Arc<OnceLock<Thread>>,
     folder: PathBuf,
     limits: Limits,
-    backend: Option<BackendKind>,
+    backend: Option<WriteBy>,
     known: Known,
     counts: Arc<Counts>,
 }
@@ -59,7 +59,7 @@ enum What {
 pub fn recorder(
     folder: PathBuf,
     limits: Limits,
-    backend: Option<BackendKind>,
+    backend: Option<WriteBy>,
     queue_batches: usize,
     known: Known,
 ) -> (Inlet, Runner) {

@@ -18,7 +18,7 @@
 //! counted. A disk that is full, read-only or gone is told once, counted and
 //! tried again.
 
-mod backend;
+mod write_by;
 mod counts;
 mod excerpt;
 mod folder;
@@ -33,7 +33,6 @@ mod scan;
 mod tests;
 mod writer;
 
-pub use backend::BackendKind;
 pub use counts::{Counts, Snapshot};
 pub use excerpt::{Excerpt, ExcerptError, excerpt};
 pub use frame::FrameKind;
@@ -41,6 +40,7 @@ pub use inlet::{Inlet, Known, Runner, recorder};
 pub use limits::Limits;
 pub use play::{Moment, Play, What};
 pub use recording::{Range, Recording, RecordingError, Tally};
+pub use write_by::WriteBy;
 pub use writer::{FLUSH_NS, SYNC_NS, Writer};
 
 use crate::platform::clock;

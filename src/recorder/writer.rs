@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rustix::fs::{Advice, fadvise};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::backend::{BUFFER_BYTES, Backend, BackendKind};
 use super::counts::{Counts, add};
 use super::folder::{Folder, remedy};
 use super::frame::{FrameKind, PAYLOAD_BYTES_MAX, encode, frame_bytes};
 use super::header::SegmentHeader;
 use super::scan::Scan;
+use super::write_by::{BUFFER_BYTES, Hand, WriteBy};
 use super::{At, Known, Limits};
 use crate::platform::atomic::Ordering;
 use crate::platform::clock::{MILLISECOND_NS, SECOND_NS};
@@ -37,7 +37,7 @@ pub struct Writer {
     path: PathBuf,
     limits: Limits,
     known: Known,
-    backend: Backend,
+    backend: Hand,
     folder: Option<Folder>,
     segment: Option<Segment>,
     buffer: Option<WriteBuffer>,
@@ -81,12 +81,12 @@ impl Writer {
     pub fn new(
         folder: PathBuf,
         limits: Limits,
-        backend: Option<BackendKind>,
+        backend: Option<WriteBy>,
         known: Known,
         counts: Arc<Counts>,
         at: At,
     ) -> Self {
-        let (backend, refused) = Backend::open(backend);
+        let (backend, refused) = Hand::open(backend);
         counts.tell(|told| {
             told.backend = Some(backend.kind());
             told.refused = refused.map(|error| error.to_string());

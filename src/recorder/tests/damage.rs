@@ -9,7 +9,7 @@ use super::*;
 
 /// A recording of one segment of these payload sizes, and its file.
 fn recorded(folder: &Path, sizes: &[usize]) -> PathBuf {
-    let (mut writer, _) = writer(folder, small(), BackendKind::Pwrite);
+    let (mut writer, _) = writer(folder, small(), WriteBy::Pwrite);
     for (sequence, size) in (0..).zip(sizes) {
         writer.append(at(sequence), FrameKind::Batch, &batch(sequence, *size));
     }
@@ -41,7 +41,7 @@ fn a_crash_at_any_byte_keeps_every_whole_frame_before_it_and_the_next_run_goes_o
         }
         fs::write(&file, &bytes[..cut]).unwrap();
         let whole = ends.iter().filter(|end| **end <= cut as u64).count();
-        let (mut writer, counts) = writer(dir.path(), small(), BackendKind::Pwrite);
+        let (mut writer, counts) = writer(dir.path(), small(), WriteBy::Pwrite);
         writer.append(at(9), FrameKind::Batch, &batch(99, 0));
         writer.close(at(9));
         let kept = if whole == 0 { 0 } else { ends[whole - 1] };
@@ -122,7 +122,7 @@ fn a_copy_of_a_segment_inside_a_payload_is_not_taken_for_one() {
     let dir = tempfile::tempdir().unwrap();
     let inner = fs::read(recorded(dir.path(), &[0, 0, 0])).unwrap();
     let other = tempfile::tempdir().unwrap();
-    let (mut writer, _) = writer(other.path(), small(), BackendKind::Pwrite);
+    let (mut writer, _) = writer(other.path(), small(), WriteBy::Pwrite);
     writer.append(at(1), FrameKind::Batch, &batch(1, 0));
     writer.append(at(2), FrameKind::Batch, &inner);
     writer.append(at(3), FrameKind::Batch, &batch(3, 0));

@@ -12,7 +12,7 @@ fn on_disk(folder: &Path) -> u64 {
 
 #[test]
 fn the_disk_never_holds_more_than_it_may_and_the_newest_stays() {
-    for backend in backends() {
+    for backend in ways() {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { bytes: 2 << 20, ..small() };
         let (mut writer, counts) = writer(dir.path(), limits, backend);
@@ -35,7 +35,7 @@ fn the_disk_never_holds_more_than_it_may_and_the_newest_stays() {
 fn what_is_too_old_goes() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { age_ns: 800 * SECOND_NS, ..small() };
-    let (mut writer, counts) = writer(dir.path(), limits, BackendKind::Pwrite);
+    let (mut writer, counts) = writer(dir.path(), limits, WriteBy::Pwrite);
     for second in (0..4000).step_by(10) {
         writer.append(at(second), FrameKind::Batch, &batch(second, 100));
         writer.turn(at(second));
@@ -51,7 +51,7 @@ fn what_is_too_old_goes() {
 fn a_disk_that_has_no_room_for_others_gets_nothing_and_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let full = Limits { free_bytes: u64::MAX, ..small() };
-    let (mut writer, counts) = writer(dir.path(), full, BackendKind::Pwrite);
+    let (mut writer, counts) = writer(dir.path(), full, WriteBy::Pwrite);
     for second in 0..10 {
         writer.append(at(second), FrameKind::Batch, &batch(second, 100));
         writer.turn(at(second));
@@ -65,7 +65,7 @@ fn a_disk_that_has_no_room_for_others_gets_nothing_and_is_tried_again() {
 #[test]
 fn a_write_that_fails_costs_what_it_held_and_the_next_segment_goes_on() {
     // `/dev/full` takes nothing; it stands in for a segment's file.
-    for backend in backends() {
+    for backend in ways() {
         let dir = tempfile::tempdir().unwrap();
         let (mut writer, counts) = writer(dir.path(), small(), backend);
         writer.append(at(0), FrameKind::Batch, &batch(0, 100));
@@ -92,7 +92,7 @@ fn a_write_that_fails_costs_what_it_held_and_the_next_segment_goes_on() {
 
 #[test]
 fn a_folder_that_disappears_is_made_anew() {
-    for backend in backends() {
+    for backend in ways() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("a/b");
         let (mut writer, counts) = writer(&folder, small(), backend);
@@ -119,7 +119,7 @@ fn a_folder_that_may_not_be_written_is_said_and_taken_once_it_may() {
     }
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    let (mut writer, counts) = writer(&dir.path().join("r"), small(), BackendKind::Pwrite);
+    let (mut writer, counts) = writer(&dir.path().join("r"), small(), WriteBy::Pwrite);
     writer.append(at(1), FrameKind::Batch, &batch(1, 100));
     let said = counts.snapshot();
     assert!(said.trouble.is_some_and(|why| why.contains("let the agent write there")));
@@ -135,7 +135,7 @@ fn a_file_where_the_folder_should_be_is_trouble_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("f");
     fs::write(&file, "").unwrap();
-    let (mut writer, counts) = writer(&file, small(), BackendKind::Pwrite);
+    let (mut writer, counts) = writer(&file, small(), WriteBy::Pwrite);
     writer.append(at(1), FrameKind::Batch, &batch(1, 100));
     writer.close(at(2));
     assert!(counts.snapshot().trouble.is_some());
@@ -144,9 +144,9 @@ fn a_file_where_the_folder_should_be_is_trouble_and_no_panic() {
 #[test]
 fn two_recorders_do_not_share_a_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut first, _) = writer(dir.path(), small(), BackendKind::Pwrite);
+    let (mut first, _) = writer(dir.path(), small(), WriteBy::Pwrite);
     first.append(at(1), FrameKind::Batch, &batch(1, 100));
-    let (mut second, counts) = writer(dir.path(), small(), BackendKind::Pwrite);
+    let (mut second, counts) = writer(dir.path(), small(), WriteBy::Pwrite);
     second.append(at(1), FrameKind::Batch, &batch(2, 100));
     let said = counts.snapshot();
     assert!(said.trouble.is_some_and(|why| why.contains("another agent")));

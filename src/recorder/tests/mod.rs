@@ -15,9 +15,9 @@ use crate::platform::clock::SECOND_NS;
 use crate::schema::{BatchHead, BatchWriter, Device, Event, Tables};
 
 /// Backends that work here, with a word on those that don't.
-fn backends() -> Vec<BackendKind> {
-    let works = |kind: &BackendKind| backend::Backend::open(Some(*kind)).0.kind() == *kind;
-    let (works, refused): (Vec<_>, Vec<_>) = BackendKind::ALL.into_iter().partition(works);
+fn ways() -> Vec<WriteBy> {
+    let works = |kind: &WriteBy| write_by::Hand::open(Some(*kind)).0.kind() == *kind;
+    let (works, refused): (Vec<_>, Vec<_>) = WriteBy::ALL.into_iter().partition(works);
     for kind in refused {
         eprintln!("{} was NOT tested: this system refuses it", kind.name());
     }
@@ -64,7 +64,7 @@ fn small() -> Limits {
     Limits { bytes: 4 << 20, free_bytes: 0, ..Limits::default() }
 }
 
-fn writer(folder: &Path, limits: Limits, backend: BackendKind) -> (Writer, Arc<Counts>) {
+fn writer(folder: &Path, limits: Limits, backend: WriteBy) -> (Writer, Arc<Counts>) {
     let counts = Arc::<Counts>::default();
     let keep = Arc::clone(&counts);
     (Writer::new(folder.into(), limits, Some(backend), nothing_known(), keep, at(0)), counts)
@@ -91,7 +91,7 @@ fn batches(folder: &Path) -> (Vec<u64>, Tally) {
 
 #[test]
 fn what_is_appended_is_played_at_its_time_in_its_order_over_segments_and_runs() {
-    for backend in backends() {
+    for backend in ways() {
         let dir = tempfile::tempdir().unwrap();
         let mut expected = Vec::new();
         for run in 0..2 {
@@ -135,7 +135,7 @@ fn each_segment_begins_with_what_is_known_and_it_is_told_once_while_nothing_is_m
     });
     let counts = Arc::default();
     let mut writer =
-        Writer::new(dir.path().into(), small(), Some(BackendKind::Pwrite), known, counts, at(0));
+        Writer::new(dir.path().into(), small(), Some(WriteBy::Pwrite), known, counts, at(0));
     for second in 0..200 {
         writer.append(at(second), FrameKind::Batch, &batch(second, 30_000));
         writer.turn(at(second));

@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn what_was_handed_to_the_kernel_is_played_whatever_happens_after(acts in acts()) {
-        for backend in backends() {
+        for backend in ways() {
             let dir = tempfile::tempdir().unwrap();
             let limits = Limits { bytes: 64 << 20, ..small() };
             let (mut current, mut counts) = writer(dir.path(), limits, backend);

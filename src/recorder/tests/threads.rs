@@ -6,7 +6,7 @@ use crate::platform::thread::{self, Stop};
 
 #[test]
 fn every_batch_offered_is_written_or_counted() {
-    for backend in backends() {
+    for backend in ways() {
         let dir = tempfile::tempdir().unwrap();
         let (inlet, runner) = recorder(
             dir.path().into(),

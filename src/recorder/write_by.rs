@@ -10,14 +10,14 @@ use crate::platform::write_ring::{Done, WriteBuffer, WriteRing};
 
 /// How bytes get into a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BackendKind {
+pub enum WriteBy {
     /// The kernel writes while our thread goes on.
     IoUring,
     /// Our thread copies into the page cache itself.
     Pwrite,
 }
 
-impl BackendKind {
+impl WriteBy {
     /// Both.
     pub const ALL: [Self; 2] = [Self::IoUring, Self::Pwrite];
 
@@ -31,9 +31,9 @@ impl BackendKind {
     }
 }
 
-/// A backend and its buffers.
+/// What writes, and its buffers.
 #[derive(Debug)]
-pub(super) struct Backend {
+pub(super) struct Hand {
     way: Way,
     free: Vec<WriteBuffer>,
 }
@@ -44,11 +44,11 @@ enum Way {
     Here(VecDeque<Done>),
 }
 
-impl Backend {
-    /// The backend asked for, or the best that works where none is, and why
+impl Hand {
+    /// What was asked for, or the best that works where none is, and why
     /// `io_uring` is not it where it was refused.
-    pub(super) fn open(asked: Option<BackendKind>) -> (Self, Option<io::Error>) {
-        if asked == Some(BackendKind::Pwrite) {
+    pub(super) fn open(asked: Option<WriteBy>) -> (Self, Option<io::Error>) {
+        if asked == Some(WriteBy::Pwrite) {
             return (Self::here(), None);
         }
         match WriteRing::open(BUFFERS, BUFFER_BYTES) {
@@ -62,10 +62,10 @@ impl Backend {
         Self { way: Way::Here(VecDeque::new()), free }
     }
 
-    pub(super) const fn kind(&self) -> BackendKind {
+    pub(super) const fn kind(&self) -> WriteBy {
         match self.way {
-            Way::Ring(_) => BackendKind::IoUring,
-            Way::Here(_) => BackendKind::Pwrite,
+            Way::Ring(_) => WriteBy::IoUring,
+            Way::Here(_) => WriteBy::Pwrite,
         }
     }
 
