@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
 fn played(recording: &Recording, range: Range) -> (Vec<(At, What, Vec<u8>)>, Tally) {
     let mut play = recording.play(range);
     let mut moments = Vec::new();
-    while let Some(moment) = play.next().expect("memory can be read") {
+    while let Some(moment) = play.next_moment().expect("memory can be read") {
         moments.push((moment.at, moment.what, moment.bytes().to_vec()));
     }
     (moments, play.tally())

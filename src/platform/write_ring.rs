@@ -218,10 +218,7 @@ impl Ring {
             if self.dead {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            let error = match self.uring.submit_and_wait(wait) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let Err(error) = self.uring.submit_and_wait(wait) else { return Ok(()) };
             let errno = Errno::from_io_error(&error);
             let again = [Errno::INTR, Errno::AGAIN, Errno::BUSY].map(Some).contains(&errno);
             if !again {

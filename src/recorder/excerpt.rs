@@ -47,7 +47,7 @@ pub fn excerpt(
     let mut play = recording.play(range);
     let mut file = Chain { out, number: 0, chain: 0, salt: 0, begin: 0, scratch: Vec::new() };
     let mut made = Excerpt::default();
-    while let Some(moment) = play.next()? {
+    while let Some(moment) = play.next_moment()? {
         let lost_bytes;
         let (kind, payload) = match moment.what {
             What::Run | What::Gap => {

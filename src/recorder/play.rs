@@ -96,7 +96,7 @@ impl Play {
     ///
     /// When the disk fails. Damage is no error: it is passed over, counted,
     /// and shows as a [`What::Gap`].
-    pub fn next(&mut self) -> Result<Option<Moment<'_>>, RecordingError> {
+    pub fn next_moment(&mut self) -> Result<Option<Moment<'_>>, RecordingError> {
         loop {
             if !self.open()? {
                 return Ok(None);

@@ -40,7 +40,7 @@ pub(super) struct Hand {
 
 #[derive(Debug)]
 enum Way {
-    Ring(WriteRing),
+    Ring(Box<WriteRing>),
     Here(VecDeque<Done>),
 }
 
@@ -52,7 +52,7 @@ impl Hand {
             return (Self::here(), None);
         }
         match WriteRing::open(BUFFERS, BUFFER_BYTES) {
-            Ok((ring, free)) => (Self { way: Way::Ring(ring), free }, None),
+            Ok((ring, free)) => (Self { way: Way::Ring(Box::new(ring)), free }, None),
             Err(error) => (Self::here(), Some(error)),
         }
     }

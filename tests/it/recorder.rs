@@ -31,7 +31,7 @@ fn held(path: &Path) -> Held {
     let mut held = Held::default();
     let Ok(recording) = Recording::open(path) else { return held };
     let mut play = recording.play(Range::default());
-    while let Some(moment) = play.next().expect("the disk works") {
+    while let Some(moment) = play.next_moment().expect("the disk works") {
         held.ticks += u64::from(moment.what == What::Tick);
         let Some(batch) = moment.batch() else { continue };
         held.engines.extend(batch.engines().map(|engine| engine.name));

@@ -177,7 +177,7 @@ fn each(
     mut take: impl FnMut(&Moment<'_>) -> Result<(), Ended>,
 ) -> Result<Tally, Ended> {
     let mut play: Play = recording.play(range);
-    while let Some(moment) = play.next()? {
+    while let Some(moment) = play.next_moment()? {
         take(&moment)?;
     }
     Ok(play.tally())

@@ -57,7 +57,7 @@ impl Instant {
 fn span(recording: &Recording) -> Result<(u64, u64), Ended> {
     let mut play = recording.play(Range::default());
     let mut span: Option<(u64, u64)> = None;
-    while let Some(moment) = play.next()? {
+    while let Some(moment) = play.next_moment()? {
         let wall_ns = moment.at.wall_ns;
         let (begin, end) = span.unwrap_or((wall_ns, wall_ns));
         span = Some((begin.min(wall_ns), end.max(wall_ns)));

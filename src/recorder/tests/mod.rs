@@ -74,7 +74,7 @@ fn writer(folder: &Path, limits: Limits, backend: WriteBy) -> (Writer, Arc<Count
 fn played(recording: &Recording, range: Range) -> (Vec<(At, What, u64)>, Tally) {
     let mut play = recording.play(range);
     let mut moments = Vec::new();
-    while let Some(moment) = play.next().expect("the disk works") {
+    while let Some(moment) = play.next_moment().expect("the disk works") {
         let sequence = moment.batch().map_or(0, |batch| batch.head().sequence);
         moments.push((moment.at, moment.what, sequence));
     }
