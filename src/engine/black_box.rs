@@ -62,7 +62,7 @@ impl BlackBox {
     /// Receives batches from the drain.
     pub(super) fn taker(&self) -> Taker {
         let inlet = self.inlet.clone();
-        let offer = move |batch: &Batch| inlet.offer(Bytes::from_owner(batch.clone()), false);
+        let offer = move |batch: &Batch| inlet.offer(Bytes::from_owner(batch.clone()));
         Taker::new("recorder", Box::new(offer))
     }
 
@@ -73,7 +73,7 @@ impl BlackBox {
             batch.events().any(|event| event.severity >= Severity::Error)
                 || batch.verdicts().any(|verdict| verdict.severity >= Severity::Error)
         });
-        self.inlet.offer(bytes.clone(), urgent);
+        self.inlet.keep(bytes.clone(), urgent);
     }
 
     /// Keeps names after they changed.
@@ -126,7 +126,7 @@ impl BlackBox {
 
 fn offer(inlet: &Inlet, messages: Vec<Message>) {
     for (_, bytes, _) in messages {
-        inlet.offer(bytes, false);
+        inlet.keep(bytes, false);
     }
 }
 

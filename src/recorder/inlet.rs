@@ -6,13 +6,14 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::counts::{Counts, add};
 use super::frame::FrameKind;
 use super::write_by::WriteBy;
 use super::writer::{FLUSH_NS, Writer};
 use super::{At, Limits};
+use crate::platform::atomic::{AtomicUsize, Ordering};
 use crate::platform::clock::SECOND_NS;
 use crate::platform::thread::Stop;
 
@@ -25,14 +26,25 @@ pub type Known = Box<dyn FnMut() -> Vec<Bytes> + Send>;
 #[derive(Debug, Clone)]
 pub struct Inlet {
     queue: Sender<Offered>,
+    waiting: Arc<Waiting>,
     thread: Arc<OnceLock<Thread>>,
-    wake_at: usize,
     counts: Arc<Counts>,
+}
+
+/// What stands in the queue, in two bounds: batches that share memory with
+/// other takers are few, so that these have theirs back, and may come without
+/// end; what was made for the recorder is small, comes in bursts, and matters.
+#[derive(Debug)]
+struct Waiting {
+    shared: AtomicUsize,
+    shared_max: usize,
+    own: AtomicUsize,
 }
 
 /// The recorder before it has a thread.
 pub struct Runner {
     queue: Receiver<Offered>,
+    waiting: Arc<Waiting>,
     thread: Arc<OnceLock<Thread>>,
     folder: PathBuf,
     limits: Limits,
@@ -49,12 +61,18 @@ struct Offered {
 
 #[derive(Debug)]
 enum What {
-    Batch { bytes: Bytes, urgent: bool },
+    /// Shared with other takers.
+    Shared(Bytes),
+    /// Made for the recorder.
+    Own {
+        bytes: Bytes,
+        urgent: bool,
+    },
     Tick,
 }
 
-/// A recorder into a folder with a queue of so many batches; without a backend
-/// named, the best that works.
+/// A recorder into a folder with a queue of so many shared batches; without a
+/// backend named, the best that works.
 #[must_use]
 pub fn recorder(
     folder: PathBuf,
@@ -63,33 +81,44 @@ pub fn recorder(
     queue_batches: usize,
     known: Known,
 ) -> (Inlet, Runner) {
-    let (queue_in, queue) = bounded(queue_batches);
+    // Bounded by `Waiting`; a channel that is would keep memory for the most.
+    let (queue_in, queue) = unbounded();
+    let waiting = Arc::new(Waiting {
+        shared: AtomicUsize::new(0),
+        shared_max: queue_batches,
+        own: AtomicUsize::new(0),
+    });
     let (thread, counts) = (Arc::default(), Arc::default());
     let inlet = Inlet {
         queue: queue_in,
+        waiting: Arc::clone(&waiting),
         thread: Arc::clone(&thread),
-        wake_at: queue_batches / 4,
         counts: Arc::clone(&counts),
     };
-    (inlet, Runner { queue, thread, folder, limits, backend, known, counts })
+    (inlet, Runner { queue, waiting, thread, folder, limits, backend, known, counts })
 }
 
 impl Inlet {
-    /// Takes a batch, or counts it as lost when the queue is full. What is
+    /// Takes a batch whose memory other takers share, or counts it as lost when
+    /// so many wait already.
+    pub fn offer(&self, bytes: Bytes) -> bool {
+        let room = enter(&self.waiting.shared, self.waiting.shared_max);
+        self.counted(room && self.send(What::Shared(bytes), false))
+    }
+
+    /// Takes a batch that was made for the recorder, such as an event's. What is
     /// urgent is made durable soon.
-    pub fn offer(&self, bytes: Bytes, urgent: bool) -> bool {
-        add(&self.counts.offered, 1);
-        let taken = self.send(What::Batch { bytes, urgent }, urgent);
-        if !taken {
-            add(&self.counts.lost_full, 1);
-        }
-        taken
+    pub fn keep(&self, bytes: Bytes, urgent: bool) -> bool {
+        let room = enter(&self.waiting.own, OWN_MAX);
+        self.counted(room && self.send(What::Own { bytes, urgent }, urgent))
     }
 
     /// Records that time passed, where somebody judges by it; a second without
     /// it brings one anyway.
     pub fn tick(&self) {
-        self.send(What::Tick, false);
+        if enter(&self.waiting.own, OWN_MAX) {
+            self.send(What::Tick, false);
+        }
     }
 
     /// What the recorder says of itself.
@@ -98,16 +127,43 @@ impl Inlet {
         Arc::clone(&self.counts)
     }
 
+    fn counted(&self, taken: bool) -> bool {
+        add(&self.counts.offered, 1);
+        if !taken {
+            add(&self.counts.lost_full, 1);
+        }
+        taken
+    }
+
     /// The thread looks by itself often enough for a node at rest; who fills
     /// the queue wakes it.
     fn send(&self, what: What, urgent: bool) -> bool {
-        let sent = self.queue.try_send(Offered { at: At::now(), what });
-        let wake = urgent || self.queue.len() >= self.wake_at;
+        let sent = self.queue.send(Offered { at: At::now(), what }).is_ok();
+        let wake = urgent || self.queue.len() >= self.waiting.shared_max / 4;
         if let (true, Some(thread)) = (wake, self.thread.get()) {
             thread.unpark();
         }
-        !matches!(sent, Err(TrySendError::Full(_) | TrySendError::Disconnected(_)))
+        sent
     }
+}
+
+impl Waiting {
+    fn leave(&self, what: &What) {
+        let places = match what {
+            What::Shared(_) => &self.shared,
+            What::Own { .. } | What::Tick => &self.own,
+        };
+        places.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes a place in the queue, where one is free.
+fn enter(places: &AtomicUsize, most: usize) -> bool {
+    let entered = places.fetch_add(1, Ordering::Relaxed) < most;
+    if !entered {
+        places.fetch_sub(1, Ordering::Relaxed);
+    }
+    entered
 }
 
 impl std::fmt::Debug for Runner {
@@ -120,7 +176,7 @@ impl Runner {
     /// Records on this thread until asked to stop, then writes what is left.
     pub fn run(self, stop: &Stop) {
         let _ = self.thread.set(std::thread::current());
-        let Self { queue, folder, limits, backend, known, counts, .. } = self;
+        let Self { queue, waiting, folder, limits, backend, known, counts, .. } = self;
         let mut writer =
             Writer::new(folder, limits, backend, known, Arc::clone(&counts), At::now());
         let mut telling = Telling::new(counts);
@@ -128,9 +184,11 @@ impl Runner {
             let stopping = stop.is_raised();
             // What keeps coming must not keep the rest of a turn away.
             for Offered { at, what } in queue.try_iter().take(ROUND_MAX) {
+                waiting.leave(&what);
                 match what {
                     What::Tick => writer.tick(at),
-                    What::Batch { bytes, urgent } => {
+                    What::Shared(bytes) => writer.append(at, FrameKind::Batch, &bytes),
+                    What::Own { bytes, urgent } => {
                         writer.append(at, FrameKind::Batch, &bytes);
                         if urgent {
                             writer.sync_soon();
@@ -186,6 +244,10 @@ impl Telling {
         }
     }
 }
+
+/// Batches made for the recorder that wait at most: as many as events wait
+/// before they are numbered.
+const OWN_MAX: usize = 4096;
 
 /// Batches appended in one turn.
 const ROUND_MAX: usize = 1024;
