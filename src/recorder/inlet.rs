@@ -6,7 +6,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::counts::{Counts, add};
 use super::frame::FrameKind;
@@ -81,8 +81,7 @@ pub fn recorder(
     queue_batches: usize,
     known: Known,
 ) -> (Inlet, Runner) {
-    // Bounded by `Waiting`; a channel that is would keep memory for the most.
-    let (queue_in, queue) = unbounded();
+    let (queue_in, queue) = bounded(queue_batches + OWN_MAX);
     let waiting = Arc::new(Waiting {
         shared: AtomicUsize::new(0),
         shared_max: queue_batches,
@@ -138,7 +137,7 @@ impl Inlet {
     /// The thread looks by itself often enough for a node at rest; who fills
     /// the queue wakes it.
     fn send(&self, what: What, urgent: bool) -> bool {
-        let sent = self.queue.send(Offered { at: At::now(), what }).is_ok();
+        let sent = self.queue.try_send(Offered { at: At::now(), what }).is_ok();
         let wake = urgent || self.queue.len() >= self.waiting.shared_max / 4;
         if let (true, Some(thread)) = (wake, self.thread.get()) {
             thread.unpark();
@@ -245,9 +244,9 @@ impl Telling {
     }
 }
 
-/// Batches made for the recorder that wait at most: as many as events wait
-/// before they are numbered.
-const OWN_MAX: usize = 4096;
+/// Batches made for the recorder that wait at most: several times what a log's
+/// first look brings at once.
+const OWN_MAX: usize = 2048;
 
 /// Batches appended in one turn.
 const ROUND_MAX: usize = 1024;
