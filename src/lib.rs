@@ -42,6 +42,9 @@ pub mod journal;
 // Given facts and the time, decides; no clock, thread or socket of its own.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod diagnosis;
+// Keeps the last hours on disk within a bound, and plays them back.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod recorder;
 
 // What a router links: the load of every engine, with its age, and a choice.
 #[cfg(all(feature = "client", not(loom)))]

@@ -12,6 +12,7 @@ mod http;
 mod list;
 mod log;
 mod report;
+mod replay;
 mod run;
 mod sampler_child;
 mod shared;
@@ -63,6 +64,8 @@ enum Verb {
     Bench(bench::Arguments),
     /// Explain a kernel log: what is wrong, where, why, and what to do.
     Diagnose(diagnose::Arguments),
+    /// Tell, show or send again what an agent recorded.
+    Replay(replay::Arguments),
     /// List the samplers, metrics or settings of this build.
     List(list::Arguments),
     /// Check a configuration, or print the default one.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
         Verb::Diagnose(arguments) => diagnose::main(&arguments),
+        Verb::Replay(arguments) => replay::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
         Verb::SamplerChild(arguments) => sampler_child::main(&arguments),

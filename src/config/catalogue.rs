@@ -27,7 +27,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         key: "state_dir",
         default: "\"\"",
-        help: "Where the journal lives. Empty: /var/lib/eagle-eye for root, else $XDG_STATE_HOME/eagle-eye or ~/.local/state/eagle-eye.",
+        help: "Where the journal and the recording live. Empty: /var/lib/eagle-eye for root, else $XDG_STATE_HOME/eagle-eye or ~/.local/state/eagle-eye.",
         check: any,
     },
     Setting {
@@ -101,6 +101,30 @@ const SETTINGS: &[Setting] = &[
         default: "\"\"",
         help: "File with thresholds, severities and rules of your own, read anew when it changes. Empty: none.",
         check: any,
+    },
+    Setting {
+        key: "recorder.enabled",
+        default: "true",
+        help: "Whether the last hours are recorded in the folder recorder of state_dir, for `eagle-eye replay`: true or false.",
+        check: boolean,
+    },
+    Setting {
+        key: "recorder.bytes",
+        default: "536870912",
+        help: "Most bytes of the recording on disk, 67108864 to 1099511627776; the oldest gives way. 256 MiB of the disk stay free for others in any case.",
+        check: |v| number(v, 1 << 26, 1 << 40),
+    },
+    Setting {
+        key: "recorder.hours",
+        default: "24",
+        help: "Age by the wall clock at which recorded batches are removed, hours, 1 to 8760.",
+        check: |v| number(v, 1, 8760),
+    },
+    Setting {
+        key: "recorder.backend",
+        default: "\"auto\"",
+        help: "How it is written: \"io_uring\" and \"auto\" use io_uring where the system allows it, else pwrite; \"pwrite\" never does.",
+        check: |v| one_of(v, &["auto", "io_uring", "pwrite"]),
     },
     Setting {
         key: "nats.urls",

@@ -11,5 +11,5 @@ mod plan;
 mod resolve;
 
 pub use catalogue::{SettingDoc, default_file, settings};
-pub use plan::{LogFormat, NatsPlan, Pinning, Plan, SamplerPlan};
+pub use plan::{LogFormat, NatsPlan, Pinning, Plan, RecorderPlan, SamplerPlan};
 pub use resolve::{Layers, Mistake, Mistakes, variable_name};

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Layers, Mistakes};
+use crate::platform::clock::SECOND_NS;
 use crate::platform::place::{run_folders, state_folder};
 use crate::platform::thread::usable_cpus;
+use crate::recorder::WriteBy;
 use crate::samplers::{self, Settings};
 
 /// Everything the agent needs to know before it starts.
@@ -18,7 +20,7 @@ pub struct Plan {
     pub host_root: PathBuf,
     /// Where the socket lives.
     pub run_dir: PathBuf,
-    /// Where the journal lives.
+    /// Where the journal and the recording live.
     pub state_dir: PathBuf,
     /// Where HTTP is served, if at all.
     pub listen: Option<SocketAddr>,
@@ -42,6 +44,8 @@ pub struct Plan {
     pub journal_bytes: u64,
     /// How this agent judges its own node, if it does.
     pub diagnosis: Option<DiagnosisPlan>,
+    /// How the black box records, if it does.
+    pub recorder: Option<RecorderPlan>,
     /// Where NATS is, if anywhere.
     pub nats: Option<NatsPlan>,
     /// Every sampler, on or off.
@@ -112,6 +116,17 @@ impl std::fmt::Debug for NatsPlan {
     }
 }
 
+/// How the black box records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecorderPlan {
+    /// Most bytes on disk.
+    pub bytes: u64,
+    /// Most age, ns.
+    pub age_ns: u64,
+    /// How it writes; none for the best that works.
+    pub backend: Option<WriteBy>,
+}
+
 /// One sampler's share of the plan.
 #[derive(Debug, Clone)]
 pub struct SamplerPlan {
@@ -166,6 +181,7 @@ impl Plan {
             newest_readings: number("newest.readings") as usize,
             journal_bytes: number("journal.bytes"),
             diagnosis: diagnosis(values),
+            recorder: recorder(values),
             nats: nats(values),
             samplers: samplers::ALL.iter().map(|entry| sampler(entry, values)).collect(),
         }
@@ -225,6 +241,15 @@ fn nats(values: &HashMap<String, String>) -> Option<NatsPlan> {
         ping_ms: number(values, "nats.ping_ms"),
         compat_subject: text("compat_subject"),
         compat_hz: number(values, "nats.compat_hz"),
+    })
+}
+
+fn recorder(values: &HashMap<String, String>) -> Option<RecorderPlan> {
+    let backend = values["recorder.backend"].as_str();
+    (values["recorder.enabled"] == "true").then(|| RecorderPlan {
+        bytes: number(values, "recorder.bytes"),
+        age_ns: number(values, "recorder.hours") * 3600 * SECOND_NS,
+        backend: WriteBy::ALL.into_iter().find(|kind| kind.name() == backend),
     })
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
+use super::black_box::BlackBox;
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
 use super::gauges;
 use super::hardware::Hardware;
@@ -86,6 +87,7 @@ pub struct Agent {
     gauges: Gauges,
     door: DoorContext,
     journal: Arc<JournalGauges>,
+    recorder: Option<BlackBox>,
     road: Option<Road>,
     web: Option<Server>,
     periods_ms: HashMap<&'static str, u64>,
@@ -129,6 +131,7 @@ impl Agent {
             pipeline: Arc::default(),
             takers: Vec::new(),
             journal: Arc::default(),
+            recorder: None,
             road: None,
             web: None,
             periods_ms: periods_ms(plan),
@@ -142,6 +145,7 @@ impl Agent {
         let (ringer, hand_drain) = agent.start_drain()?;
         let journal = agent.open_journal(plan);
         let sampling = agent.start_samplers(plan, ringer, cursors(journal.as_ref()), &mut cpus)?;
+        agent.start_recorder(plan, &cargo, &mut takers)?;
         let outcomes = agent.start_road(plan, &cargo, &mut takers, &mut cpus);
         let judge = agent.open_judge(plan, journal.as_ref(), &mut takers);
         agent.start_desk(
@@ -177,6 +181,7 @@ impl Agent {
         if let Some(road) = self.road {
             road.stop();
         }
+        self.threads.end(Stage::Recorder);
     }
 
     /// The link to NATS as it stands, where one is configured.
@@ -201,6 +206,7 @@ impl Agent {
             periods_ms: self.periods_ms.clone(),
             losses: self.lost(),
             link: self.road.as_ref().map(Road::link),
+            recorder: self.recorder.clone(),
             begun_ns: self.begun_ns,
         };
         let recent = self.recent.clone();
@@ -257,6 +263,7 @@ impl Agent {
             events: self.events.clone(),
             names: self.names.clone(),
             journal: Arc::clone(&self.journal),
+            recorder: self.recorder.as_ref().map(BlackBox::counts),
             link: self.road.as_ref().map(Road::link),
             compat: self.road.as_ref().and_then(Road::compat),
         }
@@ -323,6 +330,24 @@ impl Agent {
             batch_bytes: plan.batch_bytes,
             slabs: TAKER_SLABS * self.takers.len() + pipeline::LANES_MAX,
         }
+    }
+
+    /// Starts the black box, if the plan has one, as one more taker.
+    fn start_recorder(
+        &mut self,
+        plan: &Plan,
+        cargo: &Cargo,
+        takers: &mut Vec<Taker>,
+    ) -> Result<(), StartError> {
+        let Some(recorder) = &plan.recorder else {
+            self.parts.push(PartLine::new("recorder", PartState::Off, String::new()));
+            return Ok(());
+        };
+        let recorder = BlackBox::start(recorder, &plan.state_dir, cargo, &mut self.threads)?;
+        takers.push(recorder.taker());
+        self.recorder = Some(recorder);
+        self.parts.push(PartLine::ready("recorder"));
+        Ok(())
     }
 
     /// Starts the road to NATS, if one is configured, as one more taker.
@@ -408,6 +433,7 @@ impl Agent {
         queues: Queues,
         incarnation: u64,
     ) -> Result<(), StartError> {
+        let recorder = self.recorder.clone();
         let desk = Desk {
             events: queues.events,
             journal,
@@ -415,6 +441,9 @@ impl Agent {
             incarnation,
             recent: self.recent.clone(),
             announce: Box::new(move |bytes| {
+                if let Some(recorder) = &recorder {
+                    recorder.keep(bytes);
+                }
                 // Readers that are too slow see the gap in the events' numbers.
                 let _ = queues.news.try_send(Arc::from(&bytes[..]));
             }),
@@ -443,9 +472,13 @@ impl Agent {
     fn start_overseer(&mut self, plan: &Plan) -> Result<(), StartError> {
         let watched: Vec<Watched> = self.samplers.iter().map(|s| s.watched.clone()).collect();
         let (names, events) = (self.names.clone(), self.events.clone());
-        let on_change = match &self.road {
-            Some(road) => OnChange { names: road.names_changed(), details: road.details_changed() },
-            None => OnChange { names: Box::new(|| {}), details: Box::new(|| {}) },
+        let mut names_changed = Vec::from_iter(self.road.as_ref().map(Road::names_changed));
+        names_changed.extend(self.recorder.as_ref().map(BlackBox::names_changed));
+        let mut details_changed = Vec::from_iter(self.road.as_ref().map(Road::details_changed));
+        details_changed.extend(self.recorder.as_ref().map(BlackBox::details_changed));
+        let on_change = OnChange {
+            names: Box::new(move || names_changed.iter_mut().for_each(|tell| tell())),
+            details: Box::new(move || details_changed.iter_mut().for_each(|tell| tell())),
         };
         let hardware = Hardware::new(names.clone(), self.readings.view(), plan.host_root.clone());
         self.threads.spawn(Stage::Samplers, "overseer", None, move |stop| {

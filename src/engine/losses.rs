@@ -9,6 +9,7 @@ use crate::journal;
 use crate::newest::Names;
 use crate::pipeline::{self, TakerCounts};
 use crate::platform::atomic::{AtomicU64, Ordering};
+use crate::recorder;
 use crate::samplers::EventOutlet;
 use crate::samplers::engine_push::DoorCounts;
 use crate::schema::Severity;
@@ -24,6 +25,7 @@ pub(super) struct Losses {
     pub(super) events: EventOutlet,
     pub(super) names: Names,
     pub(super) journal: Arc<JournalGauges>,
+    pub(super) recorder: Option<Arc<recorder::Counts>>,
     pub(super) link: Option<Link>,
     pub(super) compat: Option<Compat>,
 }
@@ -79,6 +81,10 @@ impl Losses {
         other("events", "channel full", self.events.dropped());
         other("names", "list full", self.names.refused() + self.names.details().refused());
         other("verdicts", "list full", self.names.judged().refused());
+        if let Some((full, disk)) = self.recorder.as_ref().map(|recorder| recorder.lost()) {
+            other("recorder", "batches, queue full", full);
+            other("recorder", "batches, disk takes nothing", disk);
+        }
         self.journal.each_loss(|reason, count| other("journal", reason, count));
     }
 }

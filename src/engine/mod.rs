@@ -5,6 +5,7 @@
 //! so in one line, and the rest runs on.
 
 mod agent;
+mod black_box;
 mod compat;
 mod compat_json;
 mod desk;
@@ -19,6 +20,7 @@ mod overseer;
 mod part;
 mod reach;
 mod reporting;
+mod resend;
 mod road;
 mod rule_file;
 mod sampling;
@@ -34,6 +36,7 @@ pub use load_model::LoadModel;
 pub use measure::{MeasurePlan, Measured, StageTimes, end_to_end};
 pub use part::{PartLine, PartState};
 pub use reach::{Right, Server, ServerSeen, StreamState, Unseen, nats_reach};
+pub use resend::{Resend, Sent};
 pub use simulation::{Simulation, SimulationCounts, SimulationPlan};
 
 /// The samplers that this build can start.

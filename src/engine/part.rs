@@ -5,7 +5,8 @@ use std::fmt;
 /// One line per part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartLine {
-    /// The part: a sampler's name, `journal`, `nats`, `http`.
+    /// The part: a sampler's name, `journal`, `recorder`, `nats`,
+    /// `http`.
     pub name: &'static str,
     /// Whether it came up.
     pub state: PartState,

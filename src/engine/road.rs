@@ -232,7 +232,7 @@ fn durable_hooks(outcomes: Sender<Outcome>) -> DurableHooks {
     DurableHooks { on_ready: Box::new(|_| {}), on_done: Box::new(done) }
 }
 
-fn full_state(cargo: &Cargo) -> FullState {
+pub(super) fn full_state(cargo: &Cargo) -> FullState {
     FullState {
         names: cargo.names.clone(),
         steps: cargo.steps.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::black_box::BlackBox;
 use super::losses::Losses;
 use super::part::{PartLine, PartState};
 use crate::config::Plan;
@@ -20,6 +21,7 @@ pub(super) struct StatusParts {
     pub(super) periods_ms: HashMap<&'static str, u64>,
     pub(super) losses: Losses,
     pub(super) link: Option<Link>,
+    pub(super) recorder: Option<BlackBox>,
     pub(super) begun_ns: u64,
 }
 
@@ -43,6 +45,7 @@ impl StatusParts {
             ready: self.ready(),
             samplers,
             nats,
+            recorder: self.recorder.as_ref().map(BlackBox::status),
             simulated: self.steps.iter().any(|newest| newest.step.has(Flag::Simulated)),
             losses: self.losses(),
         }

@@ -18,12 +18,13 @@ pub(super) enum Stage {
     Samplers,
     Drain,
     Desk,
+    Recorder,
 }
 
 /// Every thread that the engine started itself.
 #[derive(Debug, Default)]
 pub(super) struct Threads {
-    stops: [Stop; 3],
+    stops: [Stop; 4],
     running: Vec<(Stage, JoinHandle<()>)>,
 }
 

@@ -27,3 +27,5 @@ pub mod socket;
 pub mod thread;
 #[cfg(not(loom))]
 pub mod time_sync;
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod write_ring;

@@ -43,7 +43,7 @@ pub struct BatchHead {
     pub publish_wall_ns: u64,
     /// One up at every (re)connection; full state is sent first.
     pub generation: u32,
-    /// [`BatchHead::SNAPSHOT`] and [`BatchHead::LAST`].
+    /// [`BatchHead::SNAPSHOT`], [`BatchHead::LAST`] and [`BatchHead::REPLAY`].
     pub flags: u32,
 }
 
@@ -54,6 +54,8 @@ impl BatchHead {
     pub const SNAPSHOT: u32 = 1;
     /// The last batch of that answer.
     pub const LAST: u32 = 2;
+    /// The batch comes from a recording: what it says was so once.
+    pub const REPLAY: u32 = 4;
 }
 
 /// A kind of struct that hot batches carry.
@@ -117,6 +119,20 @@ pub fn write_header(bytes: &mut [u8], kind: HotKind, head: &BatchHead, count: u3
     bytes[24..72].copy_from_slice(bytemuck::bytes_of(head));
     bytes[72..76].copy_from_slice(&4_u32.to_le_bytes());
     bytes[76..80].copy_from_slice(&count.to_le_bytes());
+}
+
+/// Raises flags in the head of a batch, wherever it stands.
+///
+/// # Errors
+///
+/// When the bytes are no batch.
+pub fn raise_flags(bytes: &mut [u8], flags: u32) -> Result<(), Reject> {
+    let batch = BatchView::verify(bytes)?.batch;
+    let head_at = batch.head().0.as_ptr().addr() - bytes.as_ptr().addr();
+    let at = head_at + std::mem::offset_of!(BatchHead, flags);
+    let word = bytes[at..].first_chunk_mut::<4>().ok_or(Reject::Malformed)?;
+    *word = (u32::from_le_bytes(*word) | flags).to_le_bytes();
+    Ok(())
 }
 
 /// Why bytes from outside are not a batch.
@@ -371,6 +387,20 @@ mod tests {
             assert_eq!(view.verdicts().collect::<Vec<_>>(), verdicts);
             assert_eq!(view.details().count(), 0);
         }
+    }
+
+    #[test]
+    fn flags_are_raised_in_a_head_wherever_it_stands() {
+        let tables = Tables { node_name: Some("n"), ..Tables::default() };
+        let mut named = BatchWriter::default().write(&head(), &tables).to_vec();
+        let mut hot = vec![0; BATCH_HEADER_BYTES + size_of::<StepCore>()];
+        write_header(&mut hot, HotKind::Steps, &head(), 1);
+        for bytes in [&mut named, &mut hot] {
+            raise_flags(bytes, BatchHead::REPLAY | 8).unwrap();
+            let expected = BatchHead { flags: 7 | 8, ..head() };
+            assert_eq!(BatchView::verify(bytes).unwrap().head(), expected);
+        }
+        assert_eq!(raise_flags(&mut [0; 100], 1), Err(Reject::Identifier));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use accelerator::{
 };
 pub use batch::{
     BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BatchHead, BatchView, HotKind, Reject, TRIAL_MESSAGE,
-    write_header,
+    raise_flags, write_header,
 };
 pub use details::{
     ADAPTERS_MAX, Adapter, DETAIL_RANKS_MAX, EngineDetails, Finished, POSITIONS_MAX, REASONS_MAX,
@@ -44,7 +44,7 @@ pub use identity::{
     NAME_BYTES_MAX, TEXT_BYTES_MAX, bounded_name, bounded_text, name_hash, subject_token,
 };
 pub use metric::{METRICS, Metric, MetricId, MetricKind, Unit};
-pub use moment::utc_text;
+pub use moment::{utc_ns, utc_text};
 pub use reading::Reading;
 pub use sketch::{BUCKETS_MAX, Sketch, SketchKind};
 pub use state::{Activity, Freshness};

@@ -12,6 +12,49 @@ pub fn utc_text(wall_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
+/// The ns since 1970 that a text such as `2026-11-24T09:25:03.120Z` says, with
+/// or without a fraction of up to nine digits.
+#[must_use]
+pub fn utc_ns(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once(['T', ' '])?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let digits = fraction.bytes().all(|byte| byte.is_ascii_digit()) && fraction.len() <= 9;
+    let ns: u64 = if digits { format!("{fraction:0<9}").parse().ok()? } else { return None };
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(time, ':')?;
+    let fits = (1970..=2553).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !fits {
+        return None;
+    }
+    let days = days(year, month, day);
+    // A day that the month does not have is another day of the next.
+    (self::date(days) == (year, month, day))
+        .then(|| (days * DAY_S + hour * 3600 + minute * 60 + second) * 1_000_000_000 + ns)
+}
+
+fn numbers(text: &str, between: char) -> Option<[u64; 3]> {
+    let mut parts = text.split(between).map(|part| {
+        let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse().ok()).flatten()
+    });
+    let three = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(three)
+}
+
+/// The day since 1970-01-01; the inverse of [`date`].
+const fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let of_era = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    era * 146_097 + of_era - 719_468
+}
+
 /// Year, month and day of a day since 1970-01-01. Years are counted from
 /// March, so that a leap day is the last of its year.
 const fn date(days: u64) -> (u64, u64, u64) {
@@ -31,6 +74,31 @@ const fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_says_its_instant_or_none() {
+        for second in (0..18_000_000_000_u64).step_by(86_399 * 71) {
+            let ns = second * 1_000_000_000 + 120_000_000;
+            assert_eq!(utc_ns(&utc_text(ns)), Some(ns), "{}", utc_text(ns));
+        }
+        assert_eq!(utc_ns("1970-01-01T00:00:01Z"), Some(1_000_000_000));
+        assert_eq!(utc_ns("1970-01-01T00:00:00.000000007Z"), Some(7));
+        for text in [
+            "",
+            "2026-11-24",
+            "2026-11-24T09:25:03",
+            "2026-02-30T09:25:03Z",
+            "2026-13-01T00:00:00Z",
+            "9999-01-01T00:00:00Z",
+            "2026-11-24T24:00:00Z",
+            "2026-11-24T09:25:03.1234567890Z",
+            "2026-11-24T09:25:03.-1Z",
+            "2026-11--4T09:25:03Z",
+            "2026-11-24T09:25:03:04Z",
+        ] {
+            assert_eq!(utc_ns(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn instants_read_as_their_date() {

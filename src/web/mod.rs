@@ -33,7 +33,10 @@ pub use latency::{LatencyState, Quantiles};
 pub use limits::{CONNECTIONS_MAX, STREAMS_MAX};
 pub use rank::RankState;
 pub use server::{Server, start};
-pub use status::{LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Status};
+pub use status::{
+    LossCount, NatsState, NatsStatus, RecorderState, RecorderStatus, SamplerState, SamplerStatus,
+    Status,
+};
 pub use verdict::{AssessmentEntry, EvidenceEntry, JudgedState, Silenced, VerdictEntry};
 
 /// What the faces show, wherever it comes from: this process or another's

@@ -19,6 +19,9 @@ pub struct Status {
     pub samplers: Vec<SamplerStatus>,
     /// The connection to NATS; none where it is not configured.
     pub nats: Option<NatsStatus>,
+    /// The black box; none where it is switched off.
+    #[serde(default)]
+    pub recorder: Option<RecorderStatus>,
     /// Whether simulated engines or devices are among what is shown.
     pub simulated: bool,
     /// What was lost, by place and reason; only what was.
@@ -77,6 +80,39 @@ pub enum NatsState {
     Connected,
     /// It cannot carry and keeps trying.
     Down,
+}
+
+/// How the black box is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecorderStatus {
+    /// Whether it records.
+    pub state: RecorderState,
+    /// Why not, and what to do; empty when all is well.
+    pub sentence: String,
+    /// How it writes: `io_uring` or `pwrite`.
+    pub backend: String,
+    /// Bytes that it keeps on disk.
+    pub bytes: u64,
+    /// Most bytes that it may keep.
+    pub bytes_max: u64,
+    /// When the oldest that it keeps began, ns since 1970; 0 while nothing is.
+    pub since_wall_ns: u64,
+    /// Batches written since the agent began.
+    pub batches: u64,
+    /// Batches lost since then: the queue was full, or the disk took nothing.
+    pub lost: u64,
+}
+
+/// How the black box can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecorderState {
+    /// It has not begun yet.
+    Starting,
+    /// It records.
+    Ready,
+    /// Its disk takes nothing; it tries again.
+    Failed,
 }
 
 /// How much was lost at one place for one reason.
@@ -165,6 +201,16 @@ mod tests {
                     url: "nats://a:4222".to_owned(),
                     state: NatsState::Down,
                     sentence: String::new(),
+                }),
+                recorder: Some(RecorderStatus {
+                    state: RecorderState::Failed,
+                    sentence: "no room".to_owned(),
+                    backend: "pwrite".to_owned(),
+                    bytes: 1,
+                    bytes_max: 2,
+                    since_wall_ns: 3,
+                    batches: 4,
+                    lost: 5,
                 }),
                 simulated: true,
                 losses: vec![LossCount {

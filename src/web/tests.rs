@@ -26,6 +26,7 @@ pub(super) fn status() -> Status {
         ready: Ok(()),
         samplers: Vec::new(),
         nats: None,
+        recorder: None,
         simulated: false,
         losses: Vec::new(),
     }

@@ -46,6 +46,8 @@ mod procfs_alloc;
 #[cfg(feature = "agent")]
 mod readme;
 #[cfg(feature = "agent")]
+mod recorder;
+#[cfg(feature = "agent")]
 mod road;
 #[cfg(feature = "agent")]
 mod router;

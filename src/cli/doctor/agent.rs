@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::report::Section;
 use super::work::{Looked, Paper};
+use crate::cli::watch::text::bytes;
 use crate::client::{Options, RankState, View};
 use crate::config::Plan;
 use crate::engine::SOCKET_NAME;
 use crate::engine::samplers::Need;
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use crate::platform::place::run_folders;
-use crate::schema::{Engine, Freshness};
-use crate::web::{LossCount, SamplerState, Status};
+use crate::schema::{Engine, Freshness, utc_text};
+use crate::web::{LossCount, RecorderState, RecorderStatus, SamplerState, Status};
 
 /// How long an agent may take to answer, and to name its engines.
 const ANSWER_NS: u64 = 1500 * MILLISECOND_NS;
@@ -150,8 +151,30 @@ fn of_status(before: &Status, status: &Status) -> Vec<Need> {
             SamplerState::Ready | SamplerState::NotHere | SamplerState::Off => {}
         }
     }
+    needs.extend(status.recorder.as_ref().map(of_recorder));
     needs.extend(status.losses.iter().map(|loss| of_loss(before, loss)));
     needs
+}
+
+fn of_recorder(recorder: &RecorderStatus) -> Need {
+    let kept = bytes(recorder.bytes as f64);
+    match recorder.state {
+        RecorderState::Failed => Need::limited(
+            "recorder",
+            &recorder.sentence,
+            "until then nothing is recorded; it tries again by itself",
+        ),
+        RecorderState::Starting => Need::fine("recorder", "is starting"),
+        RecorderState::Ready => Need::fine(
+            "recorder",
+            format!(
+                "keeps {} since {}, by {}",
+                kept.trim(),
+                utc_text(recorder.since_wall_ns),
+                recorder.backend
+            ),
+        ),
+    }
 }
 
 /// A loss that goes on is told apart from one that is over: before the first
@@ -272,6 +295,16 @@ mod tests {
                 sampler("ktrace", SamplerState::NotHere, "none"),
             ],
             nats: None,
+            recorder: Some(RecorderStatus {
+                state: RecorderState::Failed,
+                sentence: "no room".to_owned(),
+                backend: "pwrite".to_owned(),
+                bytes: 1,
+                bytes_max: 2,
+                since_wall_ns: 3,
+                batches: 4,
+                lost: 5,
+            }),
             simulated: false,
             losses: vec![LossCount { place: "ring".into(), reason: "full".into(), count: 3 }],
         };
@@ -285,6 +318,7 @@ mod tests {
                 ("version", NeedState::Limited),
                 ("sampler kmsg", NeedState::Trouble),
                 ("sampler procfs", NeedState::Trouble),
+                ("recorder", NeedState::Limited),
                 ("loss at ring", NeedState::Limited),
             ]
         );

@@ -10,11 +10,32 @@ use crate::config::Plan;
 use crate::engine::samplers::Need;
 
 pub(super) fn look(plan: &Plan) -> Vec<Section> {
-    let needs = vec![
+    let mut needs = vec![
         folder("run_dir", &plan.run_dir, 0),
         folder("state_dir", &plan.state_dir, plan.journal_bytes),
     ];
+    let free_bytes = free_bytes(&plan.state_dir);
+    needs.extend(plan.recorder.map(|recorder| of_recorder(recorder.bytes, free_bytes)));
     vec![Section::new("folders", "Folders", needs)]
+}
+
+/// Bytes free where this folder is or would be made.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|above| above.exists())?;
+    statvfs(there).ok().map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+}
+
+/// The recorder gives way to others, so too little room is no trouble.
+fn of_recorder(most_bytes: u64, free_bytes: Option<u64>) -> Need {
+    let most = bytes(most_bytes as f64);
+    match free_bytes {
+        Some(free) if free < most_bytes => Need::limited(
+            "recorder",
+            format!("its disk has {} free, it keeps up to {most}", bytes(free as f64).trim()),
+            "it keeps less; make room, or set recorder.bytes lower",
+        ),
+        _ => Need::fine("recorder", format!("keeps up to {} in state_dir", most.trim())),
+    }
 }
 
 fn folder(key: &str, path: &Path, room_bytes: u64) -> Need {
@@ -54,6 +75,13 @@ fn folder(key: &str, path: &Path, room_bytes: u64) -> Need {
 mod tests {
     use super::*;
     use crate::engine::samplers::NeedState;
+
+    #[test]
+    fn a_disk_too_small_for_the_recording_is_a_limit_and_no_trouble() {
+        assert_eq!(of_recorder(10, Some(9)).state, NeedState::Limited);
+        assert_eq!(of_recorder(10, Some(10)).state, NeedState::Fine);
+        assert_eq!(of_recorder(10, None).state, NeedState::Fine);
+    }
 
     #[test]
     fn a_folder_is_there_or_can_be_made_and_has_room() {

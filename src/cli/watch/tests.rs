@@ -60,6 +60,7 @@ impl Node {
                 sampler("kmsg", SamplerState::NotHere, "no /dev/kmsg", None),
             ],
             nats: None,
+            recorder: None,
             simulated: false,
             losses: Vec::new(),
         };

@@ -195,6 +195,7 @@ impl Watcher {
             ready: Ok(()),
             samplers: Vec::new(),
             nats,
+            recorder: None,
             simulated: self.view.steps().iter().any(|n| n.step.has(Flag::Simulated)),
             losses: losses.into_iter().filter(|loss| loss.count > 0).collect(),
         }
