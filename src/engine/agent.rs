@@ -10,6 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
+use super::event_counts::EventCounts;
+use super::exposition;
 use super::gauges;
 use super::losses::{JournalGauges, Losses};
 use super::overseer::{self, OnChange, Watched};
@@ -19,6 +21,7 @@ use super::sampling::{SamplerGauges, Sampling, Surroundings};
 use super::status::{StatusParts, periods_ms};
 use super::threads::{Cpus, Stage, Threads};
 use crate::config::Plan;
+use crate::exporter::Exporter;
 use crate::journal::{Journal, Limits};
 use crate::newest::{Names, ReadingTable, StepTable};
 use crate::pipeline::{self, Drain, Taker, TakerCounts};
@@ -80,6 +83,7 @@ pub struct Agent {
     gauges: Gauges,
     door: DoorContext,
     journal: Arc<JournalGauges>,
+    stated: Arc<EventCounts>,
     road: Option<Road>,
     web: Option<Server>,
     periods_ms: HashMap<&'static str, u64>,
@@ -123,6 +127,7 @@ impl Agent {
             pipeline: Arc::default(),
             takers: Vec::new(),
             journal: Arc::default(),
+            stated: Arc::default(),
             road: None,
             web: None,
             periods_ms: periods_ms(plan),
@@ -187,15 +192,7 @@ impl Agent {
     /// What a face of this agent shows. Cheap to call; what it gives is live.
     #[must_use]
     pub fn sources(&self) -> Sources {
-        let parts = StatusParts {
-            names: self.names.clone(),
-            steps: self.steps.view(),
-            parts: self.parts.clone(),
-            periods_ms: self.periods_ms.clone(),
-            losses: self.lost(),
-            link: self.road.as_ref().map(Road::link),
-            begun_ns: self.begun_ns,
-        };
+        let parts = self.status_parts();
         let recent = self.recent.clone();
         Sources {
             steps: self.steps.view(),
@@ -203,6 +200,25 @@ impl Agent {
             names: self.names.clone(),
             status: Box::new(move || parts.status()),
             events: Box::new(move || recent.events()),
+        }
+    }
+
+    /// What Prometheus sees of this agent.
+    #[must_use]
+    pub fn exporter(&self, plan: &Plan) -> Exporter {
+        let stated = Arc::clone(&self.stated);
+        exposition::exporter(plan, self.status_parts(), self.readings.view(), stated)
+    }
+
+    fn status_parts(&self) -> StatusParts {
+        StatusParts {
+            names: self.names.clone(),
+            steps: self.steps.view(),
+            parts: self.parts.clone(),
+            periods_ms: self.periods_ms.clone(),
+            losses: self.lost(),
+            link: self.road.as_ref().map(Road::link),
+            begun_ns: self.begun_ns,
         }
     }
 
@@ -386,6 +402,7 @@ impl Agent {
             deliver: self.road.as_ref().map(Road::deliver),
             outcomes: queues.outcomes,
             gauges: Arc::clone(&self.journal),
+            stated: Arc::clone(&self.stated),
         };
         self.threads.spawn(Stage::Desk, "journal", None, move |stop| desk::run(desk, stop))
     }
@@ -395,7 +412,7 @@ impl Agent {
             self.parts.push(PartLine::new("http", PartState::Off, String::new()));
             return;
         };
-        match crate::web::start(listen, self.sources()) {
+        match crate::web::start(listen, self.sources(), self.exporter(plan)) {
             Ok(server) => {
                 self.web = Some(server);
                 self.parts.push(PartLine::ready("http"));

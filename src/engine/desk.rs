@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select};
 
+use super::event_counts::EventCounts;
 use super::losses::JournalGauges;
 use crate::journal::{Entry, EntryKind, Journal, Sequence};
 use crate::newest::Names;
@@ -80,6 +81,8 @@ pub(super) struct Desk {
     pub(super) outcomes: Receiver<Outcome>,
     /// Where the journal's counts are shown.
     pub(super) gauges: Arc<JournalGauges>,
+    /// Where events are counted.
+    pub(super) stated: Arc<EventCounts>,
 }
 
 /// What the desk keeps between rounds.
@@ -180,6 +183,7 @@ impl State {
         let entry = Entry { kind: EntryKind::Event, priority: event.severity, payload: &bytes };
         let sequence = self.desk.journal.as_mut().and_then(|journal| journal.append(entry).ok());
         let id = event.id;
+        self.desk.stated.count(&event);
         self.desk.recent.push(event);
         (id, sequence, bytes)
     }
@@ -281,6 +285,7 @@ mod tests {
             deliver: nats.then_some(deliver),
             outcomes,
             gauges: Arc::default(),
+            stated: Arc::default(),
         };
         (desk, events_in, outcomes_in, sent)
     }

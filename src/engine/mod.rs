@@ -8,6 +8,8 @@ mod agent;
 mod compat;
 mod compat_json;
 mod desk;
+mod event_counts;
+mod exposition;
 mod gauges;
 mod load_model;
 mod losses;
