@@ -1,0 +1,7 @@
+//! A real Prometheus and promtool against real pages.
+
+mod dashboards;
+mod node;
+mod rules;
+mod scrape;
+mod server;
