@@ -11,7 +11,8 @@ use eagle_eye::platform::clock;
 use eagle_eye::platform::thread::Stop;
 use eagle_eye::producer::DoorWriter;
 use eagle_eye::schema::{
-    Accelerator, Device, DeviceState, Engine, EngineDetails, Field, MetricId, Reading, StepCore,
+    Accelerator, Device, DeviceProcess, DeviceState, Engine, EngineDetails, Field, MetricId,
+    Reading, StepCore,
 };
 use tempfile::TempDir;
 
@@ -51,6 +52,11 @@ impl Node {
                 device_model: "H100".to_owned(),
                 state: DeviceState::Present,
                 simulated: true,
+                processes: vec![DeviceProcess {
+                    process: 1,
+                    memory_bytes: Some(1 << 30),
+                    ..DeviceProcess::default()
+                }],
                 ..Accelerator::default()
             })),
             ..Device::default()

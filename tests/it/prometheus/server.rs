@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::server::{PATIENCE, free_port};
 
 /// How often the servers scrape.
-const INTERVAL: &str = "250ms";
+const INTERVAL: &str = "1s";
 
 /// A running server that scrapes one agent.
 pub(crate) struct Prometheus {
