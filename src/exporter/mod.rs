@@ -41,7 +41,7 @@ use devices::Devices;
 use families::{PAGE_BYTES, PAGE_REFUSED, PAGE_SERIES};
 use page::{Page, label};
 use rank::Ranks;
-use readings::Newest;
+use readings::{Faults, Newest};
 
 pub use families::families;
 pub use limits::{PAGE_BYTES_MAX, ROUTING_BYTES_MAX, SHARED_NS, VALUE_BYTES_MAX};
@@ -156,13 +156,14 @@ impl Exporter {
         page.section(limits::OWN_SERIES_MAX);
         ours::write_health(&mut page, &(sources.health)(), node);
         page.section(limits::VERDICT_SERIES_MAX);
-        ours::write_verdicts(&mut page, &(sources.verdicts)(), node);
+        let verdicts = (sources.verdicts)();
+        ours::write_verdicts(&mut page, &verdicts, node);
         page.section(limits::ENGINE_SERIES_MAX);
         engines::write(&mut page, ranks, node);
         said.write(&mut page, ranks.all());
         page.section(limits::READING_SERIES_MAX);
         devices.write(&mut page, node);
-        newest.write(&mut page, devices);
+        newest.write(&mut page, devices, &Faults::of(&verdicts));
         if self.settings.dcgm_names {
             page.section(limits::ALIAS_SERIES_MAX);
             dcgm::write(&mut page, devices, newest, node);

@@ -83,6 +83,17 @@ pub struct Family {
     pub help: &'static str,
 }
 
+/// What made a counter rise, as far as somebody concluded it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Exemplar {
+    /// The verdict's id.
+    pub(super) verdict: u64,
+    /// What it saw.
+    pub(super) value: f64,
+    /// When, ns since 1970.
+    pub(super) wall_ns: u64,
+}
+
 /// A page under construction.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -125,6 +136,24 @@ impl Page {
         if value.is_finite() && self.room(1) {
             self.line("", labels, more, value);
         }
+    }
+
+    /// One series of the family with the verdict that rests on it, where the
+    /// format can say so.
+    pub(super) fn explained(&mut self, labels: &str, value: f64, of: Option<&Exemplar>) {
+        let written = self.series;
+        self.series(labels, &[], value);
+        let counter = self.family.is_some_and(|family| family.kind == Kind::Counter);
+        let of = of.filter(|of| counter && self.form == Form::OpenMetrics && of.value.is_finite());
+        let Some(of) = of.filter(|_| self.series > written) else { return };
+        // After the series and before the end of its line.
+        self.bytes.truncate(self.bytes.len() - 1);
+        let verdict = format!(" # {{verdict=\"{:016x}\"}} ", of.verdict);
+        self.bytes.put_slice(verdict.as_bytes());
+        number(&mut self.bytes, of.value);
+        self.bytes.put_u8(b' ');
+        number(&mut self.bytes, (of.wall_ns / 1_000_000) as f64 / 1e3);
+        self.bytes.put_u8(b'\n');
     }
 
     /// One histogram of the family: how many values each bound does not exceed,
@@ -171,7 +200,7 @@ impl Page {
         fits
     }
 
-    fn line(&mut self, suffix: &str, labels: &str, more: &[(&str, &str)], number: f64) {
+    fn line(&mut self, suffix: &str, labels: &str, more: &[(&str, &str)], value: f64) {
         let Some(family) = self.family else { return };
         if !self.headed {
             self.headed = true;
@@ -184,19 +213,19 @@ impl Page {
         if !labels.is_empty() || !more.is_empty() {
             bytes.put_u8(b'{');
             bytes.put_slice(labels.as_bytes());
-            for (at, (name, value)) in more.iter().enumerate() {
+            for (at, (name, text)) in more.iter().enumerate() {
                 if at > 0 || !labels.is_empty() {
                     bytes.put_u8(b',');
                 }
                 bytes.put_slice(name.as_bytes());
                 bytes.put_slice(b"=\"");
-                escaped(bounded(value), |text| bytes.put_slice(text.as_bytes()));
+                escaped(bounded(text), |part| bytes.put_slice(part.as_bytes()));
                 bytes.put_u8(b'"');
             }
             bytes.put_u8(b'}');
         }
         bytes.put_u8(b' ');
-        value(bytes, number);
+        number(bytes, value);
         bytes.put_u8(b'\n');
     }
 
@@ -254,7 +283,7 @@ fn escaped(text: &str, mut put: impl FnMut(&str)) {
 }
 
 /// A number in the fewest digits that say it exactly.
-fn value(bytes: &mut BytesMut, number: f64) {
+fn number(bytes: &mut BytesMut, number: f64) {
     use std::fmt::Write as _;
     /// Up to here every whole number is exact.
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -300,7 +329,7 @@ mod tests {
             (1.5e-9, "1.5e-9"),
         ] {
             let mut bytes = BytesMut::new();
-            value(&mut bytes, number);
+            super::number(&mut bytes, number);
             assert_eq!(bytes, said.as_bytes());
             assert_eq!(said.parse::<f64>(), Ok(number));
         }

@@ -1,10 +1,12 @@
 //! Families of readings: one for each row of the metric table.
 
+use std::collections::HashMap;
+
 use super::devices::Devices;
 use super::limits::READING_AGE_NS_MAX;
-use super::page::{Family, Kind, Page};
+use super::page::{Exemplar, Family, Kind, Page};
 use super::{Settings, Sources};
-use crate::schema::{DeviceState, Metric, MetricId, MetricKind, Reading};
+use crate::schema::{DeviceState, Metric, MetricId, MetricKind, Reading, Verdict, VerdictState};
 
 /// Rows that are told live, by the agent itself, and not as of the last round
 /// of the sampler that watches it.
@@ -25,6 +27,33 @@ pub fn family_of(row: &'static Metric) -> Family {
         MetricKind::Counter => Kind::Counter,
     };
     Family { name, kind, help: row.help }
+}
+
+/// The verdicts that rest on readings, by metric and device.
+#[derive(Debug, Default)]
+pub(super) struct Faults<'a>(HashMap<(u16, &'a str), Exemplar>);
+
+impl<'a> Faults<'a> {
+    /// Of these verdicts, those that hold; the latest of several.
+    pub(super) fn of(verdicts: &'a [Verdict]) -> Self {
+        let mut faults = HashMap::new();
+        for verdict in verdicts.iter().filter(|of| of.state != VerdictState::Resolved) {
+            for evidence in verdict.evidence.iter().filter(|evidence| evidence.metric != 0) {
+                let own = evidence.subject.is_empty();
+                let subject = if own { &verdict.subject } else { &evidence.subject };
+                let exemplar = Exemplar {
+                    verdict: verdict.id,
+                    value: evidence.value,
+                    wall_ns: evidence.wall_ns,
+                };
+                let known = faults.entry((evidence.metric, &**subject)).or_insert(exemplar);
+                if known.wall_ns <= exemplar.wall_ns {
+                    *known = exemplar;
+                }
+            }
+        }
+        Self(faults)
+    }
 }
 
 /// The newest readings, in the order of the page.
@@ -62,7 +91,7 @@ impl Newest {
     }
 
     /// Writes every family of them.
-    pub(super) fn write(&self, page: &mut Page, devices: &Devices) {
+    pub(super) fn write(&self, page: &mut Page, devices: &Devices, faults: &Faults<'_>) {
         for of_metric in self.0.chunk_by(|a, b| a.metric == b.metric) {
             let Some(id) = MetricId::from_number(of_metric[0].metric) else { continue };
             if TOLD_LIVE.contains(&id) {
@@ -71,7 +100,8 @@ impl Newest {
             page.family(family_of(id.row()));
             for reading in of_metric {
                 let Some(named) = devices.named(reading.device) else { continue };
-                page.series(&named.labels, &[], reading.value);
+                let fault = faults.0.get(&(reading.metric, named.device.name.as_str()));
+                page.explained(&named.labels, reading.value, fault);
             }
         }
     }

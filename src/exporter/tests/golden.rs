@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::schema::{Verdict, VerdictState};
+use crate::schema::{Evidence, Verdict, VerdictState};
 
 fn health() -> Health {
     let sampler = SamplerHealth {
@@ -35,6 +35,13 @@ fn verdict(subject: &str, since_wall_ns: u64, state: VerdictState) -> Verdict {
         subject_kind: "device".into(),
         since_wall_ns,
         state,
+        id: since_wall_ns,
+        evidence: vec![Evidence {
+            wall_ns: since_wall_ns,
+            metric: MetricId::AcceleratorEccUncorrected as u16,
+            value: 2.0,
+            ..Evidence::default()
+        }],
         ..Verdict::default()
     }
 }
@@ -58,6 +65,7 @@ fn full() -> (Node, Exporter) {
         (gpu, MetricId::AcceleratorMemoryUsed, 2_147_483_648.0),
         (gpu, MetricId::AcceleratorMemoryTotal, 4_294_967_296.0),
         (gpu, MetricId::AcceleratorUtilization, 0.875),
+        (gpu, MetricId::AcceleratorEccUncorrected, 3.0),
     ] {
         node.reading(device, metric, value);
     }
@@ -92,6 +100,20 @@ fn a_page_of_everything_is_the_one_that_was_looked_at() {
     let (_node, exporter) = full();
     golden("page.txt", &text(&exporter.metrics(Form::Classic, NOW)));
     golden("page.openmetrics.txt", &text(&exporter.metrics(Form::OpenMetrics, NOW)));
+}
+
+#[test]
+fn a_counter_names_the_verdict_that_rests_on_it_where_the_format_can() {
+    let (_node, exporter) = full();
+    let series = "eagle_eye_accelerator_ecc_uncorrected_total{";
+    let line = |form| {
+        let page = text(&exporter.metrics(form, NOW));
+        let line = page.lines().find(|line| line.starts_with(series)).map(str::to_owned);
+        line.unwrap().rsplit_once('}').map(|(head, _)| head.to_owned()).unwrap()
+    };
+    let open = line(Form::OpenMetrics);
+    assert!(open.ends_with(&format!("}} 3 # {{verdict=\"{:016x}\"", 2_000 * MS)), "{open}");
+    assert!(!line(Form::Classic).contains("verdict"));
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! What Prometheus stores is what engines and devices said.
 
-use eagle_eye::schema::{EngineDetails, Field, Finished, MetricId, Sketch, SketchKind, StepCore};
+use eagle_eye::exporter;
+use eagle_eye::platform::clock;
+use eagle_eye::schema::{
+    EngineDetails, Evidence, Field, Finished, MetricId, Sketch, SketchKind, StepCore, Verdict,
+    VerdictState,
+};
 
 use super::node::{Node, SpeakingEngine, mark};
 use super::server::{Prometheus, fetched, patiently, promtool};
@@ -91,6 +96,53 @@ fn memory_bytes() -> f64 {
 }
 
 #[test]
+fn a_real_prometheus_keeps_which_verdict_rests_on_a_counter() {
+    let mut node = Node::start(&[]);
+    let gpu = node.gpu("gpu0");
+    node.reading(gpu, MetricId::AcceleratorEccUncorrected, 3.0);
+    let verdict = Verdict {
+        id: 0xfeed,
+        rule: "memory_errors".into(),
+        subject: "gpu0".into(),
+        state: VerdictState::Open,
+        evidence: vec![Evidence {
+            metric: MetricId::AcceleratorEccUncorrected as u16,
+            value: 3.0,
+            wall_ns: clock::wall_ns(),
+            ..Evidence::default()
+        }],
+        ..Verdict::default()
+    };
+    let sources = exporter::Sources {
+        steps: node.agent.steps.view(),
+        readings: node.agent.readings.view(),
+        names: node.agent.names.clone(),
+        merge: Box::new(|_, _| panic!("there are no engines")),
+        health: Box::new(exporter::Health::default),
+        verdicts: Box::new(move || vec![verdict.clone()]),
+    };
+    let exporter = exporter::Exporter::new(sources, exporter::Settings::default());
+    let any = ([127, 0, 0, 1], 0).into();
+    let server = eagle_eye::web::start(any, node.agent.sources(), exporter).expect("a port");
+    let prometheus = Prometheus::scraping(server.address(), &[]);
+    prometheus.until(r#"eagle_eye_verdicts_open{rule="memory_errors",subject="gpu0"}"#, 1.0);
+    let at = clock::wall_ns() / 1_000_000_000;
+    let path = format!(
+        "/api/v1/query_exemplars?query=eagle_eye_accelerator_ecc_uncorrected_total&start={}&end={}",
+        at - 600,
+        at + 600
+    );
+    let mut said = serde_json::Value::Null;
+    let kept = patiently(|| {
+        said = prometheus.get(&path).expect("an answer");
+        said["data"][0]["exemplars"][0]["labels"]["verdict"] == "000000000000feed"
+    });
+    assert!(kept, "{said}");
+    drop(server);
+    node.agent.stop();
+}
+
+#[test]
 fn promtool_has_nothing_to_say_of_a_real_page() {
     let mut node = Node::start(&[]);
     let gpu = node.gpu("gpu0");
@@ -117,7 +169,7 @@ fn promtool_has_nothing_to_say_of_a_real_page() {
     let (head, routing) =
         fetched(node.address, "/metrics/routing?engine=one", "").expect("it answers");
     assert!(head.contains("200") && routing.contains("vllm:num_requests_running{"), "{routing}");
-    assert!(routing.len() <= eagle_eye::exporter::ROUTING_BYTES_MAX);
+    assert!(routing.len() <= exporter::ROUTING_BYTES_MAX);
     drop(engine);
     node.agent.stop();
 }
