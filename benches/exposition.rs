@@ -5,6 +5,7 @@
 //! few milliseconds; `without_sketches` is the page without histograms, so that
 //! the difference is what 96 sketches cost to become them.
 #![expect(clippy::expect_used, reason = "a benchmark may fail")]
+#![expect(clippy::print_stdout, reason = "a benchmark says what it measures")]
 
 use std::hint::black_box;
 

@@ -140,7 +140,8 @@ fn write_adapters(page: &mut Page, said: &[OfRank<'_>]) {
 }
 
 fn write_speculation(page: &mut Page, said: &[OfRank<'_>]) {
-    let sums: [(Family, fn(&Speculation) -> u64); 3] = [
+    type Sum = (Family, fn(&Speculation) -> u64);
+    let sums: [Sum; 3] = [
         (DRAFTS, |of| of.drafts),
         (DRAFT_TOKENS, |of| of.draft_tokens),
         (ACCEPTED_TOKENS, |of| of.accepted_tokens),
@@ -170,7 +171,8 @@ fn write_speculation(page: &mut Page, said: &[OfRank<'_>]) {
 }
 
 fn write_transfers(page: &mut Page, said: &[OfRank<'_>]) {
-    let sums: [(Family, fn(&Transfer) -> f64); 4] = [
+    type Sum = (Family, fn(&Transfer) -> f64);
+    let sums: [Sum; 4] = [
         (TRANSFERS, |of| of.transfers as f64),
         (TRANSFER_BYTES, |of| of.bytes as f64),
         (TRANSFER_FAILURES, |of| of.failures as f64),

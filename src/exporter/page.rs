@@ -5,49 +5,11 @@
 
 use bytes::{BufMut as _, BytesMut};
 
+use super::form::Form;
 use super::limits::{PAGE_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// What every name of ours begins with.
 pub const PREFIX: &str = "eagle_eye_";
-
-/// Which of the two text formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
-    /// Prometheus text, version 0.0.4.
-    Classic,
-    /// OpenMetrics text, version 1.0.0.
-    OpenMetrics,
-}
-
-impl Form {
-    /// The header that says so.
-    #[must_use]
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-
-    /// The form that an `Accept` header asks for: OpenMetrics where it is named
-    /// and not less wanted than plain text.
-    #[must_use]
-    pub fn accepted(accept: &str) -> Self {
-        let mut wanted = [0.0_f32; 2];
-        for range in accept.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let at = match parts.next() {
-                Some("application/openmetrics-text") => 0,
-                Some("text/plain") => 1,
-                _ => continue,
-            };
-            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok());
-            wanted[at] = wanted[at].max(weight.unwrap_or(1.0));
-        }
-        let open = wanted[0] > 0.0 && wanted[0] >= wanted[1];
-        if open { Self::OpenMetrics } else { Self::Classic }
-    }
-}
 
 /// How a family's values behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -347,25 +309,6 @@ mod tests {
             assert_eq!(page.counts(), (4, 6));
         });
         assert!(text.contains("a_bucket{le=\"1.0\"} 1\n") && !text.contains("eagle_eye_a 1"));
-    }
-
-    #[test]
-    fn openmetrics_is_spoken_where_it_is_wanted() {
-        for (accept, form) in [
-            ("", Form::Classic),
-            ("*/*", Form::Classic),
-            ("text/plain", Form::Classic),
-            ("application/openmetrics-text", Form::OpenMetrics),
-            (
-                "application/openmetrics-text;version=1.0.0,text/plain;q=0.5,*/*;q=0.1",
-                Form::OpenMetrics,
-            ),
-            ("application/openmetrics-text;q=0.1, text/plain", Form::Classic),
-            ("application/openmetrics-text;q=0", Form::Classic),
-            ("application/openmetrics-text;q=much", Form::OpenMetrics),
-        ] {
-            assert_eq!(Form::accepted(accept), form, "{accept}");
-        }
     }
 
     /// The labels of a line, read as Prometheus reads them.

@@ -15,8 +15,9 @@
 use bytes::BytesMut;
 
 use super::details::Said;
+use super::form::Form;
 use super::limits::{ROUTING_BYTES_MAX, ROUTING_NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use super::page::{Family, Form, Kind, Page, label};
+use super::page::{Family, Kind, Page, label};
 use super::rank::{Placed, Ranks, engine_name};
 use crate::schema::{Field, Freshness};
 
