@@ -54,6 +54,10 @@ pub mod client;
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod config;
 
+// Writes the newest values as Prometheus text.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod exporter;
+
 // Shows values, history and verdicts to a person or a scaler.
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod web;

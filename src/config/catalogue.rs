@@ -37,6 +37,12 @@ const SETTINGS: &[Setting] = &[
         check: listen,
     },
     Setting {
+        key: "exporter.dcgm_names",
+        default: "false",
+        help: "Whether /metrics has NVIDIA's GPUs under DCGM's names too, for dashboards made for those: true or false.",
+        check: boolean,
+    },
+    Setting {
         key: "log.level",
         default: "\"info\"",
         help: "One of error, warn, info, debug, trace.",

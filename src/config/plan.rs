@@ -24,6 +24,8 @@ pub struct Plan {
     pub state_dir: PathBuf,
     /// Where HTTP is served, if at all.
     pub listen: Option<SocketAddr>,
+    /// Whether GPUs have DCGM's names on the Prometheus page too.
+    pub dcgm_names: bool,
     /// `error` to `trace`.
     pub log_level: String,
     /// How log lines look.
@@ -168,6 +170,7 @@ impl Plan {
             run_dir: folder(&values["run_dir"], || run_folders().swap_remove(0)),
             state_dir: folder(&values["state_dir"], state_folder),
             listen: values["listen"].parse().ok(),
+            dcgm_names: values["exporter.dcgm_names"] == "true",
             log_level: text("log.level"),
             log_format: match values["log.format"].as_str() {
                 "json" => LogFormat::Json,

@@ -11,6 +11,8 @@ use thiserror::Error;
 
 use super::black_box::BlackBox;
 use super::desk::{self, Desk, Outcome, Recent, WAITING_MAX};
+use super::event_counts::EventCounts;
+use super::exposition;
 use super::gauges;
 use super::hardware::Hardware;
 use super::inbox::Inbox;
@@ -26,6 +28,7 @@ use super::status::{StatusParts, periods_ms};
 use super::threads::{Cpus, Stage, Threads};
 use crate::config::Plan;
 use crate::diagnosis;
+use crate::exporter::Exporter;
 use crate::journal::{Journal, Limits};
 use crate::newest::{Names, ReadingTable, StepTable};
 use crate::pipeline::{self, Drain, Taker, TakerCounts};
@@ -88,6 +91,7 @@ pub struct Agent {
     door: DoorContext,
     journal: Arc<JournalGauges>,
     recorder: Option<BlackBox>,
+    stated: Arc<EventCounts>,
     road: Option<Road>,
     web: Option<Server>,
     periods_ms: HashMap<&'static str, u64>,
@@ -132,6 +136,7 @@ impl Agent {
             takers: Vec::new(),
             journal: Arc::default(),
             recorder: None,
+            stated: Arc::default(),
             road: None,
             web: None,
             periods_ms: periods_ms(plan),
@@ -199,16 +204,7 @@ impl Agent {
     /// What a face of this agent shows. Cheap to call; what it gives is live.
     #[must_use]
     pub fn sources(&self) -> Sources {
-        let parts = StatusParts {
-            names: self.names.clone(),
-            steps: self.steps.view(),
-            parts: self.parts.clone(),
-            periods_ms: self.periods_ms.clone(),
-            losses: self.lost(),
-            link: self.road.as_ref().map(Road::link),
-            recorder: self.recorder.clone(),
-            begun_ns: self.begun_ns,
-        };
+        let parts = self.status_parts();
         let recent = self.recent.clone();
         let (parts, names) = (Arc::new(parts), self.names.clone());
         let status = Arc::clone(&parts);
@@ -219,6 +215,26 @@ impl Agent {
             status: Box::new(move || status.status()),
             events: Box::new(move || recent.events()),
             report: Box::new(move |form| reporting::report(&names, &parts.status(), form)),
+        }
+    }
+
+    /// What Prometheus sees of this agent.
+    #[must_use]
+    pub fn exporter(&self, plan: &Plan) -> Exporter {
+        let stated = Arc::clone(&self.stated);
+        exposition::exporter(plan, self.status_parts(), self.readings.view(), stated)
+    }
+
+    fn status_parts(&self) -> StatusParts {
+        StatusParts {
+            names: self.names.clone(),
+            steps: self.steps.view(),
+            parts: self.parts.clone(),
+            periods_ms: self.periods_ms.clone(),
+            losses: self.lost(),
+            link: self.road.as_ref().map(Road::link),
+            recorder: self.recorder.clone(),
+            begun_ns: self.begun_ns,
         }
     }
 
@@ -451,6 +467,7 @@ impl Agent {
             deliver: self.road.as_ref().map(Road::deliver),
             outcomes: queues.outcomes,
             gauges: Arc::clone(&self.journal),
+            stated: Arc::clone(&self.stated),
         };
         self.threads.spawn(Stage::Desk, "journal", None, move |stop| desk::run(desk, stop))
     }
@@ -460,7 +477,7 @@ impl Agent {
             self.parts.push(PartLine::new("http", PartState::Off, String::new()));
             return;
         };
-        match crate::web::start(listen, self.sources()) {
+        match crate::web::start(listen, self.sources(), self.exporter(plan)) {
             Ok(server) => {
                 self.web = Some(server);
                 self.parts.push(PartLine::ready("http"));

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select};
 
+use super::event_counts::EventCounts;
 use super::judge::Judge;
 use super::losses::JournalGauges;
 use crate::journal::{Entry, EntryKind, Journal, Sequence, Unacknowledged};
@@ -86,6 +87,8 @@ pub(super) struct Desk {
     pub(super) outcomes: Receiver<Outcome>,
     /// Where the journal's counts are shown.
     pub(super) gauges: Arc<JournalGauges>,
+    /// Where events are counted.
+    pub(super) stated: Arc<EventCounts>,
 }
 
 /// What the desk keeps between rounds.
@@ -187,6 +190,7 @@ impl State {
         }
         let tables = Tables { events: std::slice::from_ref(&event), ..Tables::default() };
         let message = self.write_down(EntryKind::Event, event.severity, &tables);
+        self.desk.stated.count(&event);
         events.push(event);
         message
     }
@@ -331,6 +335,7 @@ mod tests {
             deliver: nats.then_some(deliver),
             outcomes,
             gauges: Arc::default(),
+            stated: Arc::default(),
         };
         (desk, events_in, outcomes_in, sent)
     }

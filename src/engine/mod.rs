@@ -9,6 +9,8 @@ mod black_box;
 mod compat;
 mod compat_json;
 mod desk;
+mod event_counts;
+mod exposition;
 mod gauges;
 mod hardware;
 mod inbox;

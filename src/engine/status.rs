@@ -54,7 +54,7 @@ impl StatusParts {
     /// Whether everything that was asked for works. A server that is away
     /// heals by itself and everything local goes on; one that refuses us, or a
     /// part that failed, waits for a person.
-    fn ready(&self) -> Result<(), String> {
+    pub(super) fn ready(&self) -> Result<(), String> {
         if let Some(LinkState::Refused { sentence, .. }) =
             self.link.as_ref().map(|link| link.snapshot().state)
         {

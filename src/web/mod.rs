@@ -13,6 +13,7 @@ mod host;
 mod latency;
 mod limits;
 mod pace;
+mod prometheus;
 mod rank;
 mod routes;
 mod server;

@@ -18,17 +18,20 @@ use tokio::sync::{Semaphore, watch};
 
 use super::board::{Board, PlacedRank};
 use super::limits::{EVENTS_MAX, RATE_HZ_DEFAULT, RATE_HZ_MAX, STREAMS_MAX};
+use super::prometheus;
 use super::stream::{self, Wish};
 use super::{
     AcceleratorStates, EventState, HardwareState, HostState, JudgedState, LatencyState, ReportForm,
     Sources,
 };
+use crate::exporter::Exporter;
 use crate::platform::clock;
 use crate::schema::utc_text;
 
 /// What all requests share.
 pub(super) struct Web {
     pub sources: Sources,
+    pub exporter: Exporter,
     board: Mutex<Board>,
     pub streams: Arc<Semaphore>,
     pub leaving: watch::Receiver<Option<Duration>>,
@@ -61,9 +64,13 @@ struct Refusal {
 }
 
 impl Web {
-    pub(super) fn new(sources: Sources, leaving: watch::Receiver<Option<Duration>>) -> Arc<Self> {
+    pub(super) fn new(
+        sources: Sources,
+        exporter: Exporter,
+        leaving: watch::Receiver<Option<Duration>>,
+    ) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Arc::new(Self { sources, board: Mutex::default(), streams, leaving })
+        Arc::new(Self { sources, exporter, board: Mutex::default(), streams, leaving })
     }
 
     /// Looks at the board as it is now. Nothing is awaited meanwhile.
@@ -95,6 +102,7 @@ pub(super) fn router(web: Arc<Web>) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/verdicts", get(verdicts))
         .route("/v1/report", get(report))
+        .merge(prometheus::routes())
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "There is nothing at this path.") })
         .layer(from_fn(guard))
         .with_state(web)
@@ -147,7 +155,7 @@ const SAFETY_HEADERS: [(HeaderName, &str); 6] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-fn refusal(status: StatusCode, sentence: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, sentence: &str) -> Response {
     (status, Json(Refusal { error: sentence.to_owned() })).into_response()
 }
 

@@ -23,6 +23,7 @@ use super::limits::{
 };
 use super::pace::Pace;
 use super::routes::{self, Web};
+use crate::exporter::Exporter;
 use crate::platform::thread;
 
 /// The running server. Dropping it ends it at once.
@@ -33,18 +34,19 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Serves `sources` at `listen` from a thread named `ee-web`.
+/// Serves `sources` and the pages of `exporter` at `listen` from a thread named
+/// `ee-web`.
 ///
 /// # Errors
 ///
 /// When the address cannot be had or the system refuses a thread; the error
 /// is a sentence that says what to do.
-pub fn start(listen: SocketAddr, sources: Sources) -> io::Result<Server> {
+pub fn start(listen: SocketAddr, sources: Sources, exporter: Exporter) -> io::Result<Server> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listener = bind(&runtime, listen).map_err(|error| refused(listen, &error))?;
     let address = listener.local_addr()?;
     let (leave, leaving) = watch::channel(None);
-    let router = routes::router(Web::new(sources, leaving.clone()));
+    let router = routes::router(Web::new(sources, exporter, leaving.clone()));
     let thread = thread::spawn("ee-web", None, move || {
         runtime.block_on(serve(listener, router, leaving));
     })?;

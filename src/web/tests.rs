@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::limits::{BUFFER_BYTES_MAX, HEADER_BYTES_MAX};
 use super::*;
+use crate::exporter::Exporter;
 use crate::newest::{NewestStep, ReadingTable, StepTable, StepWriter};
 use crate::platform::atomic::{AtomicBool, Ordering};
 use crate::platform::clock;
@@ -41,6 +42,13 @@ pub(super) fn sources(steps: &StepTable) -> Sources {
         events: Box::new(Vec::new),
         report: Box::new(|_| String::new()),
     }
+}
+
+/// Serves these at an address, with their page for Prometheus.
+fn start(address: SocketAddr, sources: Sources) -> std::io::Result<Server> {
+    let Sources { names, steps, readings, .. } = &sources;
+    let exporter = Exporter::of_tables(names, steps, readings);
+    super::start(address, sources, exporter)
 }
 
 fn serve(sources: Sources) -> Server {
@@ -136,6 +144,8 @@ fn every_route_answers_get_and_head_with_its_kind_and_its_safety_headers() {
         ("/v1/host", "application/json", "\"devices\":[]"),
         ("/v1/devices", "application/json", "\"devices\":[]"),
         ("/v1/events", "application/json", "\"events\":[]"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "\neagle_eye_agent_ready{"),
+        ("/metrics/routing", "text/plain; version=0.0.4; charset=utf-8", ""),
     ] {
         let answer = ask(server.address(), "GET", path);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
@@ -148,6 +158,19 @@ fn every_route_answers_get_and_head_with_its_kind_and_its_safety_headers() {
         let head = ask(server.address(), "HEAD", path);
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body(&head).is_empty(), "{head}");
     }
+}
+
+#[test]
+fn the_page_for_prometheus_comes_in_the_format_that_is_asked_for() {
+    let server = serve(sources(&StepTable::heap(1)));
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept: {accept}\r\n\r\n"
+    );
+    let answer = exchange(server.address(), &request);
+    assert!(answer.contains(&format!("content-type: {kind}\r\n")), "{answer}");
+    assert!(body(&answer).ends_with("# EOF\n"), "{answer}");
 }
 
 #[test]
@@ -185,6 +208,11 @@ fn what_is_not_served_is_refused_with_a_sentence() {
             format!("GET /v1/routing/stream?host=2 HTTP/1.1\r\n{close}\r\n\r\n"),
             400,
             "true or false",
+        ),
+        (
+            format!("GET /metrics/routing?rank=-1 HTTP/1.1\r\n{close}\r\n\r\n"),
+            400,
+            "rank is a whole number",
         ),
     ] {
         let answer = exchange(server.address(), &request);

@@ -44,6 +44,8 @@ mod outage;
 #[cfg(feature = "agent")]
 mod procfs_alloc;
 #[cfg(feature = "agent")]
+mod prometheus;
+#[cfg(feature = "agent")]
 mod readme;
 #[cfg(feature = "agent")]
 mod recorder;
