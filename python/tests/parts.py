@@ -19,7 +19,7 @@ from pathlib import Path
 BINARY = os.environ.get("EAGLE_EYE_BINARY", "")
 TOOLS = Path(__file__).resolve().parents[2] / "target" / "tools" / "bin"
 SERVER = shutil.which("nats-server", path=f"{TOOLS}:{os.environ.get('PATH', '')}")
-WAIT_S = 30.0
+WAIT_S = 120.0  # A long limit: the machine may be busy with everything else.
 
 try:
     import nats

@@ -8,6 +8,7 @@ from pathlib import Path
 from eagle_eye import Door, Engine, Step
 from tests.parts import Part, Parts, free_port, needs_agent
 
+BODY = b'{"model": "org/model", "prompt": "Hello"}'
 ROUTER = Path(__file__).resolve().parents[1] / "examples" / "router.py"
 
 
@@ -17,7 +18,8 @@ class FakeEngine:
     def __init__(self, name, socket_path):
         self.name, self.answered, self.port = name, 0, free_port()
         engine = Engine(name, "org/model", endpoint=f"http://127.0.0.1:{self.port}", source="direct")
-        self.door = Door(engine, socket_path=socket_path)
+        # So long that neither is silent on a machine that is busy.
+        self.door = Door(engine, socket_path=socket_path, ttl_ms=60_000)
         self.step = Step(running=0, waiting=0)
 
     async def serve(self):
@@ -26,6 +28,9 @@ class FakeEngine:
     async def answer(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"Connection: close" in head, head
+        # All of it: what is left unread at the close resets the connection,
+        # and the answer may be lost with it.
+        await reader.readexactly(len(BODY))
         self.answered += 1
         body = self.name.encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -60,8 +65,7 @@ class Router(Parts):
             reader, writer = await asyncio.open_connection(*self.address)
         except OSError:
             return None
-        body = b'{"model": "org/model", "prompt": "Hello"}'
-        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
         answer = await reader.read()
         writer.close()
         return answer.rpartition(b"\r\n\r\n")[2].decode() if b" 200 " in answer[:20] else None

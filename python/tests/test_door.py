@@ -16,7 +16,7 @@ from eagle_eye import door as door_module
 from eagle_eye import link as link_module
 from eagle_eye.layout import GreetingKind
 from eagle_eye.link import socket_paths
-from tests.agent import Agent, BellMaker, greeting, until
+from tests.agent import WAIT_S, Agent, BellMaker, greeting, until
 from tests.test_layout import golden_step
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "engine.py"
@@ -207,7 +207,7 @@ class NeverHarms(WithAgent):
         # The child gives its copy up as soon as it runs; only then is the kill a test.
         until(lambda: "socket:" not in links(child), "the child to let go")
         process.kill()
-        connection.settimeout(5)
+        connection.settimeout(WAIT_S)
         self.assertEqual(connection.recv(16), b"")
 
     def test_a_forked_child_writes_nothing(self):
@@ -249,8 +249,8 @@ class NeverHarms(WithAgent):
         self.addCleanup(door.close)
         door._link._random = Counting()
         door.write(golden_step())
-        until(lambda: len(drawn) >= 8, "pauses between attempts")
-        self.assertEqual(max(drawn), link_module.PAUSE_S_MAX)
+        until(lambda: max(drawn, default=0) == link_module.PAUSE_S_MAX, "the longest pause between attempts")
+        self.assertLessEqual(max(drawn), link_module.PAUSE_S_MAX)
         self.assertEqual(random.random(), expected)
 
 
@@ -391,7 +391,7 @@ class Example(WithAgent):
         process = self.run_example("--name", "a", "--model", "m", "--hz", "100", "--seconds", "0.5", "--ranks", "3")
         connection, reader = self.welcome(self.bell())
         self.assertEqual(connection.recv(16), b"")
-        said = json.loads(process.communicate(timeout=20)[0])
+        said = json.loads(process.communicate(timeout=WAIT_S)[0])
         self.assertEqual(said["steps"], {"0": 50, "1": 50, "2": 50})
         self.assertEqual((said["goodbyes"], said["faults"], said["unfit"]), (3, 0, 0))
         self.assertEqual(reader.head(), 153)
@@ -405,7 +405,7 @@ class Example(WithAgent):
         _, reader = self.welcome(self.bell())
         until(lambda: reader.head() > 3, "a few steps")
         process.terminate()
-        said = json.loads(process.communicate(timeout=20)[0])
+        said = json.loads(process.communicate(timeout=WAIT_S)[0])
         self.assertEqual(said["steps"]["0"] + 1, reader.head())
         self.assertTrue(reader.newest().flags & Flag.GOODBYE)
 
