@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytemuck::Zeroable;
 use serde_json::{Map, Value, json};
 
-use super::hex;
+use super::{hex, said};
 use crate::client::pick::seed_chance;
 use crate::client::{
     Ask, NoPick, Patience, Pick, Policy, RankState, Ranks, Reservation, Score, View, ViewCore,
@@ -36,11 +36,11 @@ struct Player {
     reserved: HashMap<String, Reservation>,
 }
 
-fn number(json: &Value, key: &str, default: u64) -> u64 {
+pub(super) fn number(json: &Value, key: &str, default: u64) -> u64 {
     json.get(key).map_or(default, |value| value.as_u64().expect("a whole number"))
 }
 
-fn word<'a>(json: &'a Value, key: &str) -> &'a str {
+pub(super) fn word<'a>(json: &'a Value, key: &str) -> &'a str {
     json[key].as_str().expect("a word")
 }
 
@@ -107,7 +107,14 @@ fn message(act: &Value) -> Vec<u8> {
         })
         .collect();
     let held_ns = number(act, "held_ms", 0) * MS;
-    let tables = Tables { steps: &steps, engines: &engines, held_ns, ..Tables::default() };
+    let details: Vec<_> = list("details").iter().map(said::details).collect();
+    let tables = Tables {
+        steps: &steps,
+        engines: &engines,
+        details: &details,
+        held_ns,
+        ..Tables::default()
+    };
     BatchWriter::default().write(&head, &tables).to_vec()
 }
 
@@ -204,6 +211,7 @@ impl Player {
                     "activity": state.activity.name(), "known": known(&state.step),
                 }));
             }
+            "details" => return Some(said::told(&self.view, act)),
             "pick" => {
                 let picks = (0..number(act, "times", 1)).map(|_| {
                     chosen(&self.view.pick_at(now_ns, &ask(act), &policy(act), &score(act)))
