@@ -80,6 +80,8 @@ class Agent(Part):
         with open(f"{folder}/log", "ab") as log:
             super().__init__(
                 BINARY, "run", "--no-view", "--listen", "off", "--node", "here",
+                # Whatever else listens on this host is not this test's.
+                "--set", "samplers.engine_scrape.discover=false",
                 "--set", f"run_dir={folder}/run", "--set", f"state_dir={folder}/state", *more, log=log,
             )
 

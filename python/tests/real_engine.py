@@ -104,7 +104,7 @@ def main():
         try:
             started.append(subprocess.Popen(
                 [given.eagle_eye, "run", "--set", f"run_dir={scratch}", "--set", f"state_dir={scratch}/state",
-                 "--listen", "off", "--no-view"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+                 "--set", "samplers.engine_scrape.discover=false", "--listen", "off", "--no-view"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             started.append(subprocess.Popen(
                 [given.vllm, "serve", given.model, "--served-model-name", "real", "--host", "127.0.0.1",
                  "--port", base.rsplit(":", 1)[1], *given.arguments], env=environment, stdout=subprocess.DEVNULL))

@@ -66,6 +66,7 @@ class Programs:
             others, EAGLE_EYE_NATS_URLS=self.url, EAGLE_EYE_RUN_DIR=folder,
             EAGLE_EYE_STATE_DIR=os.path.join(folder, "state"), EAGLE_EYE_LISTEN="off",
             EAGLE_EYE_NODE="node one",
+            EAGLE_EYE_SAMPLERS_ENGINE_SCRAPE_DISCOVER="false",
         )
         self.agent = subprocess.Popen(
             [AGENT, "run"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
