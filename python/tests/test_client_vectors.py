@@ -36,7 +36,7 @@ def told(state):
         "error_ns": state.error_ns, "lost": state.lost,
         "freshness": state.freshness.name.lower(), "activity": state.activity.name.lower(),
         "in_flight": state.in_flight, "unaccounted": state.unaccounted,
-        "unaccounted_tokens": state.unaccounted_tokens, "known": known(state.step),
+        "unaccounted_tokens": state.unaccounted_tokens, "flags": state.step.flags, "known": known(state.step),
     }
 
 

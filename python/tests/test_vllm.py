@@ -142,7 +142,15 @@ class WhatIsSaid(WithPlugin):
                          (300, 100, Flag.TOKENS_ESTIMATED))
         logger = self.logger(parallel_config___api_process_count=2)
         logger.record(self.standin.scheduler(4, 3), self.standin.iteration(prompt=200, first=[0.1, 0.1]))
-        self.assertIsNone(self.reader(logger).newest().value("waiting_tokens"))
+        reader, both = self.reader(logger), Flag.PARTIAL | Flag.TOKENS_ESTIMATED
+        said = []
+        for scheduler, iteration in ((None, None), (None, self.standin.iteration(generated=1)),
+                                     (self.standin.scheduler(0, 0), None)):
+            logger.record(scheduler, iteration)
+            step = reader.newest()
+            said.append((step.value("waiting_tokens"), step.value("pending_tokens"), step.flags))
+        # Told of the whole, it estimates of the whole, but not who gave no token.
+        self.assertEqual(said, [(300, None, both), (None, None, Flag.PARTIAL), (0, 0, Flag.PARTIAL)])
 
     def test_a_step_s_time_is_vllm_s_own_else_that_between_steps_while_there_was_work(self):
         logger = self.logger()

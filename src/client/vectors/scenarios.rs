@@ -20,13 +20,14 @@ use crate::platform::clock::MILLISECOND_NS as MS;
 use crate::schema::{BatchHead, BatchWriter, Engine, Field, Flag, StepCore, Tables};
 
 /// Flags that scenarios raise, by their names.
-const FLAGS: [Flag; 6] = [
+const FLAGS: [Flag; 7] = [
     Flag::Heartbeat,
     Flag::Draining,
     Flag::Asleep,
     Flag::Warming,
     Flag::Goodbye,
     Flag::TokensEstimated,
+    Flag::Partial,
 ];
 
 /// What a scenario has at hand while it is played.
@@ -171,7 +172,7 @@ fn rank(state: &RankState) -> Value {
         "error_ns": state.error_ns, "lost": state.lost, "freshness": state.freshness.name(),
         "activity": state.activity.name(), "in_flight": state.in_flight,
         "unaccounted": state.unaccounted, "unaccounted_tokens": state.unaccounted_tokens,
-        "known": known(&state.step),
+        "flags": state.step.flags, "known": known(&state.step),
     })
 }
 
