@@ -13,7 +13,9 @@ use super::*;
 use crate::newest::{NewestStep, ReadingTable, StepTable, StepWriter};
 use crate::platform::atomic::{AtomicBool, Ordering};
 use crate::platform::clock;
-use crate::schema::{Engine, EventKind, Field, Flag, MetricId, Reading, name_hash};
+use crate::schema::{
+    Engine, EngineDetails, EventKind, Field, Flag, MetricId, Reading, Sketch, SketchKind, name_hash,
+};
 
 const TIME: Duration = Duration::from_secs(20);
 const HOSTILE: &str = "</script><script>alert(1)</script>\r\n\r\ndata: x\u{202e}";
@@ -284,6 +286,30 @@ fn a_stream_tells_all_then_what_changed_and_no_name_breaks_out_of_its_line() {
     }
     server.stop(Duration::from_secs(2));
     assert_eq!(events.next().map(|event| event.0), None, "the stream ends with the server");
+}
+
+#[test]
+fn a_stream_tells_how_long_requests_took_whenever_that_changed() {
+    let steps = StepTable::heap(4);
+    let sources = sources(&steps);
+    let names = sources.names.clone();
+    let mut writer = steps.writer();
+    writer.write(&newest("a", 1));
+    let instance = newest("a", 1).step.instance;
+    let tell = |times: u32| {
+        let mut sketch = Sketch::new(SketchKind::Ttft);
+        sketch.add(42_000.0, times);
+        let sketches = vec![sketch];
+        names.details().put(EngineDetails { instance, sketches, ..EngineDetails::default() });
+    };
+    let server = serve(sources);
+    let mut events = Events::open(server.address(), "/v1/routing/stream");
+    for times in [3, 5] {
+        tell(times);
+        let told = events.expect("latencies");
+        assert_eq!(told["latencies"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(told["latencies"][0]["ttft"]["count"], times, "{told}");
+    }
 }
 
 #[test]
