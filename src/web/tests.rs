@@ -261,12 +261,8 @@ fn a_stream_tells_all_then_what_changed_and_no_name_breaks_out_of_its_line() {
     let mut events = Events::open(server.address(), "/v1/routing/stream?hz=50");
     let first = events.next().unwrap();
     assert_eq!((first.0.as_str(), first.1["ranks"].as_array().unwrap().len()), ("state", 2));
-    let written_ns = clock::monotonic_ns();
     writer.write(&newest("b", 7));
     let change = events.expect("change");
-    let waited_ns = clock::monotonic_ns() - written_ns;
-    // Before any heartbeat, on a busy machine too; idle, it takes 20 ms.
-    assert!(waited_ns < 4 * clock::SECOND_NS, "{waited_ns} ns were needed");
     assert_eq!(change["ranks"].as_array().unwrap().len(), 1, "{change}");
     assert_eq!(
         (&change["ranks"][0]["slot"], &change["ranks"][0]["running"]),
