@@ -83,7 +83,14 @@ class Local(Parts):
             open_local(f"{self.folder}/nobody.sock")
         agent = await self.agent()
         self.start(Engines, agent, engines=1, ranks=2)
-        view: LocalView = open_local(agent.socket)
+
+        def opened():
+            try:
+                return open_local(agent.socket)
+            except LocalError:
+                return None  # It answers late, on a busy machine.
+
+        view: LocalView = await until(opened, "the agent's answer")
         await until(lambda: view.poll() and known(view, 2), "the engine")
         agent.kill()
         await until(lambda: not view.poll(), "the hang-up")

@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -10,6 +11,7 @@ import sys
 import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from eagle_eye import Door, Engine, Flag, Step, layout, name_hash
 from eagle_eye import door as door_module
@@ -41,6 +43,11 @@ class WithAgent(unittest.TestCase):
     def setUp(self):
         logging.getLogger("eagle_eye").setLevel(logging.CRITICAL)
         self.addCleanup(logging.getLogger("eagle_eye").setLevel, logging.NOTSET)
+        # However long the machine holds the agent of a test up.
+        for name in ("CONNECT_WAIT_S", "WELCOME_WAIT_S"):
+            patched = mock.patch.object(link_module, name, WAIT_S)
+            patched.start()
+            self.addCleanup(patched.stop)
         self.agent = Agent()
         self.addCleanup(self.agent.close)
 
@@ -322,15 +329,16 @@ class Connection(WithAgent):
         self.assertEqual((door.welcomes, door.faults), (2, 0))
 
     def test_a_withheld_welcome_holds_nobody_and_is_asked_for_again(self):
-        wait_s, link_module.WELCOME_WAIT_S = link_module.WELCOME_WAIT_S, 0.1
-        self.addCleanup(setattr, link_module, "WELCOME_WAIT_S", wait_s)
+        link_module.WELCOME_WAIT_S = 0.1
         door = self.door()
         silent, reader = self.agent.accept()
         self.addCleanup(silent.close)
         self.assertTrue(door.write(golden_step()))
         self.assertEqual(reader.head(), 1)
-        self.welcome(self.bell())
-        until(lambda: door.welcomes == 1, "the welcome of the second visit")
+        while not door.welcomes:
+            # This one may be late as well, on a busy machine.
+            connection, _ = self.welcome(self.bell())
+            until(lambda: door.welcomes or select.select([connection], [], [], 0)[0], "the end of a visit")
 
     def test_garbage_and_refusals_are_outlived(self):
         pause_s, link_module.REFUSED_PAUSE_S_MAX = link_module.REFUSED_PAUSE_S_MAX, 0.05
