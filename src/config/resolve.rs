@@ -87,7 +87,7 @@ impl Layers {
     }
 
     /// Lays variables `EAGLE_EYE_…` on top; others are passed over, and so are
-    /// those of [`OTHERS`].
+    /// those of `OTHERS`.
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         let known = settings();
         for (variable, value) in variables {
