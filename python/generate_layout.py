@@ -150,7 +150,7 @@ def generate():
     kinds = re.findall(r"(\w+) = (\d+),", block(door, "pub enum GreetingKind "))
     enums = {
         name: re.findall(r"(\w+) = (\d+)", re.sub(r"//.*", "", block(fbs, f"enum {name}")))
-        for name in ("Role", "EventKind", "Severity")
+        for name in ("Role", "EventKind", "Severity", "SketchKind")
     }
     places = dict(re.findall(r"pub const (\w+): (?:usize|u32) = ([\d_]+);", door))
     door_magic = re.search(r'MAGIC: \[u8; 8\] = \*b"(\w+)"', door)[1]
@@ -223,7 +223,8 @@ def generate():
     out += [f"    {name.upper() if name.islower() else snake(name)} = {1 << int(bit)}" for name, bit in flags]
     out += ["", "", "class Role(enum.IntEnum):", '    """What part of a request an engine serves."""', ""]
     out += [f"    {name.upper()} = {number}" for name, number in enums["Role"]]
-    for name, doc in (("EventKind", "What happened."), ("Severity", "How bad it is.")):
+    for name, doc in (("EventKind", "What happened."), ("Severity", "How bad it is."),
+                      ("SketchKind", "What a sketch measures.")):
         out += ["", "", f"class {name}(enum.IntEnum):", f'    """{doc}"""', ""]
         out += [f"    {member.upper()} = {number}" for member, number in enums[name]]
     out += ["", "", "class GreetingKind(enum.IntEnum):", '    """What a greeting says."""', ""]

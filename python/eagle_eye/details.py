@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Dict, Iterable, Iterator, Mapping, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from .step import bounded_name
 
@@ -78,15 +78,31 @@ class Sketch:
                 self.max_us = microseconds
         return refused
 
-    def quantile_us(self, share: float) -> float:
-        """The value below which this share lies, 2.2 % off at most; 0 without any."""
-        left = share * self.count
+    def merge(self, other: Sketch) -> None:
+        """Adds all values of another sketch of the same kind."""
+        self.count = min(self.count + other.count, _U64_MAX)
+        self.sum_us += other.sum_us
+        self.max_us = max(self.max_us, other.max_us)
+        for bucket, number in other.counts.items():
+            self.counts[bucket] = min(self.counts.get(bucket, 0) + number, _U32_MAX)
+
+    def quantile(self, share: float) -> Optional[float]:
+        """The time, in seconds, that a share (0 to 1) of the values does not
+        exceed, 2.2 % off at most; None where there is no value."""
+        every = sum(self.counts.values())
+        if not every or not 0.0 <= share <= 1.0:
+            return None
+        wanted, below = min(max(math.ceil(share * every), 1), every), 0
         for bucket in sorted(self.counts):
-            left -= self.counts[bucket]
-            if left <= 0:
-                middle = float(2 ** ((bucket - 0.5) / BUCKETS_PER_DOUBLING)) if bucket else 1.0
-                return min(middle, self.max_us)
-        return self.max_us
+            below += self.counts[bucket]
+            if below >= wanted:
+                break
+        middle_us = float(2 ** ((bucket - 0.5) / BUCKETS_PER_DOUBLING)) if bucket else 1.0
+        return (min(middle_us, self.max_us) if self.max_us > 0.0 else middle_us) / 1e6
+
+    def mean(self) -> Optional[float]:
+        """The mean, in seconds; None where there is no value."""
+        return self.sum_us / self.count / 1e6 if self.count else None
 
     def value(self, kind: int) -> bytes:
         """The value of its entry."""

@@ -275,6 +275,18 @@ class Severity(enum.IntEnum):
     CRITICAL = 3
 
 
+class SketchKind(enum.IntEnum):
+    """What a sketch measures."""
+
+    UNKNOWN = 0
+    TTFT = 1
+    INTER_TOKEN = 2
+    QUEUE = 3
+    PREFILL = 4
+    DECODE = 5
+    END_TO_END = 6
+
+
 class GreetingKind(enum.IntEnum):
     """What a greeting says."""
 

@@ -9,6 +9,7 @@ import struct
 from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from . import layout
+from .engine_details import EngineDetails, of_batch
 from .layout import BatchHead, EventKind, Reading, Severity, StepCore
 from .step import bounded_name
 
@@ -16,6 +17,7 @@ _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _U64 = struct.Struct("<Q")
+_F64 = struct.Struct("<d")
 _U8 = struct.Struct("<B")
 TABLES_MAX = 2048  # Engines, devices, events or verdicts in one batch that we accept.
 TEXT_BYTES_MAX = 4096  # Of an event's or verdict's sentence; what is longer is cut.
@@ -99,7 +101,7 @@ class Batch:
         if len(view) < 8 or view[4:8] != layout.BATCH_IDENTIFIER:
             raise WireError("not a batch of this version")
         self._bytes = view
-        self._table = _Table(view, _unsigned(view, 0))
+        self._table = Table(view, _unsigned(view, 0))
         at = self._table.place(layout.BATCH_ID_HEAD)
         if at is None:
             raise WireError("the batch has no head")
@@ -143,36 +145,35 @@ class Batch:
 
     def engines(self) -> List[NamedEngine]:
         """The engines that the batch names."""
-        return [_engine(table) for table in self._tables(layout.BATCH_ID_ENGINES)]
+        return [_engine(table) for table in self.tables(layout.BATCH_ID_ENGINES)]
 
     def devices(self) -> List[NamedDevice]:
         """The devices that the batch names."""
-        return [_device(table) for table in self._tables(layout.BATCH_ID_DEVICES)]
+        return [_device(table) for table in self.tables(layout.BATCH_ID_DEVICES)]
 
     def events(self) -> List[Event]:
         """The events that the batch carries."""
-        return [_event(table) for table in self._tables(layout.BATCH_ID_EVENTS)]
+        return [_event(table) for table in self.tables(layout.BATCH_ID_EVENTS)]
 
     def verdicts(self) -> List[Verdict]:
         """The verdicts that the batch carries."""
-        return [_verdict(table) for table in self._tables(layout.BATCH_ID_VERDICTS)]
+        return [_verdict(table) for table in self.tables(layout.BATCH_ID_VERDICTS)]
+
+    def details(self) -> List[EngineDetails]:
+        """What engines say beside their steps."""
+        return of_batch(self)
 
     @property
     def is_hot(self) -> bool:
         """Whether the batch can only hold structs: nothing else to look for."""
         return self._table.ends_with(layout.BATCH_ID_READINGS)
 
-    def _tables(self, field: int) -> List[_Table]:
-        at, count = self._table.vector(field, 4)
-        if count > TABLES_MAX:
-            raise WireError(f"{count} tables are more than a batch may carry")
-        return [
-            _Table(self._bytes, place + _unsigned(self._bytes, place))
-            for place in range(at, at + 4 * count, 4)
-        ]
+    def tables(self, field: int) -> List[Table]:
+        """The tables of a field, for those who read what stands in them."""
+        return self._table.tables(field)
 
 
-class _Table:
+class Table:
     """A table by its offsets; what leaves the bytes is an error, what is newer is passed over."""
 
     __slots__ = ("_bytes", "_at", "_end", "_fields", "_fields_end")
@@ -234,6 +235,34 @@ class _Table:
         _check(self._bytes, place, kind.size)
         return int(kind.unpack_from(self._bytes, place)[0])
 
+    def real(self, field: int) -> float:
+        """A number of 64 bits, 0 if it is absent."""
+        place = self.place(field)
+        if place is None:
+            return 0.0
+        _check(self._bytes, place, _F64.size)
+        return float(_F64.unpack_from(self._bytes, place)[0])
+
+    def bytes(self, field: int, stride: int) -> memoryview:
+        """A vector's items of so many bytes each, back to back; none if it is absent."""
+        at, count = self.vector(field, stride)
+        return self._bytes[at : at + count * stride]
+
+    def table(self, field: int) -> Optional[Table]:
+        """A table in this one, None if it is absent."""
+        place = self.place(field)
+        return None if place is None else Table(self._bytes, place + _unsigned(self._bytes, place))
+
+    def tables(self, field: int) -> List[Table]:
+        """A vector of tables, none if it is absent."""
+        at, count = self.vector(field, 4)
+        if count > TABLES_MAX:
+            raise WireError(f"{count} tables are more than a batch may carry")
+        return [
+            Table(self._bytes, place + _unsigned(self._bytes, place))
+            for place in range(at, at + 4 * count, 4)
+        ]
+
 
 def read_batch(data: Bytes) -> Batch:
     """A batch from a message. Raises WireError, and nothing else."""
@@ -248,11 +277,11 @@ def iter_steps(data: Bytes) -> Iterator[StepCore]:
     return Batch(data).steps()
 
 
-def _name(table: _Table, field: int) -> str:
+def _name(table: Table, field: int) -> str:
     return bounded_name(table.text(field) or "")
 
 
-def _engine(table: _Table) -> NamedEngine:
+def _engine(table: Table) -> NamedEngine:
     return NamedEngine(
         instance=table.number(layout.ENGINE_ID_INSTANCE, _U64),
         incarnation=table.number(layout.ENGINE_ID_INCARNATION, _U64),
@@ -269,7 +298,7 @@ def _engine(table: _Table) -> NamedEngine:
     )
 
 
-def _device(table: _Table) -> NamedDevice:
+def _device(table: Table) -> NamedDevice:
     return NamedDevice(
         device=table.number(layout.DEVICE_ID_INDEX, _U32),
         name=_name(table, layout.DEVICE_ID_NAME),
@@ -281,7 +310,7 @@ def _device(table: _Table) -> NamedDevice:
     )
 
 
-def _event(table: _Table) -> Event:
+def _event(table: Table) -> Event:
     kind = table.number(layout.EVENT_ID_KIND, _U16)
     return Event(
         id=table.number(layout.EVENT_ID_ID, _U64),
@@ -297,7 +326,7 @@ def _event(table: _Table) -> Event:
     )
 
 
-def _verdict(table: _Table) -> Verdict:
+def _verdict(table: Table) -> Verdict:
     return Verdict(
         id=table.number(layout.VERDICT_ID_ID, _U64),
         revision=table.number(layout.VERDICT_ID_REVISION, _U32),

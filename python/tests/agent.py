@@ -15,7 +15,7 @@ from eagle_eye.bell import BELL_BYTES, BELL_MAGIC, SLEEPING_AT
 from eagle_eye.layout import GreetingKind
 from eagle_eye.memory import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK
 
-WAIT_S = 20.0
+WAIT_S = 120.0  # A long limit: the machine may be busy with everything else.
 
 
 def until(condition, what):

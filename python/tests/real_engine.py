@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The real thing: a vLLM with the plugin, an agent, load, and then the agent's
-numbers against the engine's own metrics page.
+numbers, in the Rust view and in the Python one, against the engine's own metrics
+page.
 
     real_engine.py --vllm VENV/bin/vllm --model FOLDER --eagle-eye target/debug/eagle-eye [-- ARGUMENTS]
 
@@ -24,6 +25,11 @@ import urllib.request
 from pathlib import Path
 
 PYTHON = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PYTHON))
+
+from eagle_eye import name_hash  # noqa: E402
+from eagle_eye.client import SketchKind, open_local  # noqa: E402
+
 CLIENTS, REQUESTS = 8, 20
 START_WAIT_S = 300
 # A step's counter, and the metric of vLLM's that says the same.
@@ -89,6 +95,31 @@ def compare(page, ranks):
     return differ + any(running) + (not running)
 
 
+# What our sketches count, and the histogram of vLLM's that counts the same.
+TIMES = {SketchKind.TTFT: "time_to_first_token_seconds_count", SketchKind.END_TO_END: "e2e_request_latency_seconds_count"}
+
+
+def compare_views(page, ranks, agent_socket):
+    """The Python view says what the Rust view said, and as many latencies as the page."""
+    view = open_local(str(agent_socket))
+    ours = [state for state in view.ranks() if state.step.model == name_hash("real")]
+    differ = 0
+    for field in (*SAME, "steps"):
+        theirs, mine = sum(rank.get(field, 0) for rank in ranks), sum(state.value(field) or 0 for state in ours)
+        differ += theirs != mine
+        if theirs != mine:
+            print(f"{field:20} {mine:10} {theirs:10} DIFFERS between the views")
+    details = view.details(ours[0].id.instance)
+    for kind, name in TIMES.items():
+        sketch = details and details.sketch(kind)
+        counted, theirs = sketch.count if sketch else 0, metric(page, name)
+        differ += counted != theirs
+        half = details and details.quantile(kind, 0.5)
+        print(f"{kind.name.lower():20} {counted:10} {theirs:10} {'' if counted == theirs else 'DIFFERS'} p50 {half or 0:.3f} s")
+    view.close()
+    return differ
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("--vllm", "--model", "--eagle-eye"):
@@ -104,7 +135,7 @@ def main():
         try:
             started.append(subprocess.Popen(
                 [given.eagle_eye, "run", "--set", f"run_dir={scratch}", "--set", f"state_dir={scratch}/state",
-                 "--listen", "off", "--no-view"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+                 "--set", "samplers.engine_scrape.discover=false", "--listen", "off", "--no-view"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             started.append(subprocess.Popen(
                 [given.vllm, "serve", given.model, "--served-model-name", "real", "--host", "127.0.0.1",
                  "--port", base.rsplit(":", 1)[1], *given.arguments], env=environment, stdout=subprocess.DEVNULL))
@@ -115,7 +146,7 @@ def main():
             look = subprocess.run([given.eagle_eye, "watch", "--once", "--json", "--socket", agent_socket],
                                   capture_output=True, text=True, timeout=60)
             ranks = [rank for rank in json.loads(look.stdout)["ranks"] if rank.get("model") == "real"]
-            return 1 if compare(page, ranks) else 0
+            return 1 if compare(page, ranks) + compare_views(page, ranks, agent_socket) else 0
         finally:
             for process in reversed(started):
                 process.terminate()

@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from eagle_eye import Engine, batch, details, iter_steps, layout, read_batch
-from eagle_eye.layout import BatchHead
+from eagle_eye.layout import BatchHead, SketchKind
 from tests import golden
 from tests.parts import TOOLS
 
@@ -54,6 +54,18 @@ def entries(ranks=1, buckets=3):
 
 def details_of(data):
     return [table for table, _ in batch.details_tables(WHOSE, data)]
+
+
+def sketch_of(chance):
+    """A sketch of anything."""
+    sketch = details.Sketch()
+    for _ in range(chance.randrange(30)):
+        sketch.add(chance.choice((0, 1e-9, chance.lognormvariate(-3, 4), 1e12)), chance.randrange(1, 1000))
+    return sketch
+
+
+def parts(sketch):
+    return sketch.count, sketch.sum_us, sketch.max_us, sketch.counts
 
 
 class Batches(unittest.TestCase):
@@ -139,7 +151,47 @@ class Batches(unittest.TestCase):
             for _ in range(chance.randrange(8)):
                 if data:
                     data[chance.randrange(len(data))] = chance.randrange(256)
-            read_batch(batch.tables(HEAD, "n", details=details_of(bytes(data))))
+            self.check(read_batch(batch.tables(HEAD, "n", details=details_of(bytes(data)))).details())
+
+    def check(self, found):
+        """What a reader made of details whose bytes were anything."""
+        self.assertEqual(len(found), len({of.rank for of in found}), "one of each rank")
+        for of in found:
+            self.assertEqual((of.instance, of.incarnation, of.producer), WHOSE)
+            self.assertLess(of.rank, batch.RANK_END)
+            self.assertLessEqual(len(of.finished), batch.REASONS_MAX)
+            self.assertLessEqual(len(of.adapters), batch.ADAPTERS_MAX)
+            for sketch in of.sketches.values():
+                self.assertTrue(all(0 <= bucket < details.BUCKETS for bucket in sketch.counts))
+                for share in (0.0, 0.5, 1.0):
+                    seconds = sketch.quantile(share)
+                    self.assertTrue(seconds is None or 0.0 <= seconds < float("inf"))
+            self.assertTrue(of.transfer is None or of.transfer.seconds >= 0.0)
+
+    def test_what_a_door_holds_is_what_a_reader_finds(self):
+        chance = random.Random(9)
+        for _ in range(300):
+            said, packed = {}, []
+            for rank in chance.sample(range(batch.RANK_END), chance.randrange(1, 3)):
+                kinds = {kind: sketch_of(chance) for kind in chance.sample(list(SketchKind)[1:], chance.randrange(7))}
+                reasons = [(f"reason {number}", chance.randrange(1 << 64)) for number in range(chance.randrange(17))]
+                adapters = [(f"é{number}", chance.randrange(1 << 32), 0) for number in range(chance.randrange(5))]
+                positions = tuple(chance.randrange(1 << 64) for _ in range(chance.randrange(65)))
+                packed += [details.entry(1, rank, sketch.value(kind)) for kind, sketch in kinds.items()]
+                packed += [details.entry(2, rank, details.finished_value(*one)) for one in reasons]
+                packed += [details.entry(3, rank, details.adapter_value(*one)) for one in adapters]
+                packed += [details.entry(4, rank, details.speculation_value(1, 2, 3, positions)),
+                           details.entry(5, rank, details.transfer_value(4, 5, 6, 0.5))]
+                said[rank] = (kinds, reasons, adapters, (1, 2, 3, positions), (4, 5, 6, 0.5))
+            chance.shuffle(packed)
+            found = read_batch(batch.tables(HEAD, "n", details=details_of(b"".join(packed)))).details()
+            self.assertEqual([of.rank for of in found], sorted(said))
+            for of in found:
+                kinds, reasons, adapters, speculation, transfer = said[of.rank]
+                self.assertEqual({kind: parts(sketch) for kind, sketch in of.sketches.items()},
+                                 {kind: parts(sketch) for kind, sketch in kinds.items()})
+                self.assertEqual((sorted(of.finished), sorted(of.adapters)), (sorted(reasons), sorted(adapters)))
+                self.assertEqual((of.speculation, of.transfer), (speculation, transfer))
 
     def test_many_ranks_come_in_messages_that_fit(self):
         parts = list(batch.details_parts(batch.details_tables(WHOSE, entries(20, 400))))

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from eagle_eye import layout
+from eagle_eye import batch, layout
 from eagle_eye.client import LocalError, Patience, Policy, Refused, Score, View, ViewCore, ViewSettings
 from eagle_eye.client.connect import open_local
 from eagle_eye.client.ledger import ADMISSION_MARGIN_NS, Ledger
@@ -23,7 +23,8 @@ from eagle_eye.client.table import (
 from eagle_eye.layout import FIELD_BITS
 from eagle_eye.memory import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK
 from tests import golden
-from tests.agent import greeting
+from tests.agent import greeting, until
+from tests.test_batch import details_of, entries
 
 MS = 1_000_000
 NOW = 100_000 * MS
@@ -55,7 +56,8 @@ class Batches(unittest.TestCase):
     def setUp(self):
         self.numbers = random.Random(41)
         hot = golden.HOT_STEPS + golden.STEP * 2
-        self.good = (hot, golden.HOT_READINGS + golden.READING * 2, golden.BUILT)
+        told = batch.tables(layout.BatchHead(1, 2, 3, 4, 5, 6, 3), "n", details=details_of(entries(2)))
+        self.good = (told, hot, golden.HOT_READINGS + golden.READING * 2, golden.BUILT)
 
     def feed(self, core, data):
         ask = self.numbers.random() < 0.3
@@ -117,6 +119,7 @@ class Batches(unittest.TestCase):
         self.assertLessEqual(len(core._senders), 4)
         self.assertLessEqual(len(core.news.engines), 8)
         self.assertLessEqual(len(core.news.nodes), 4)
+        self.assertLessEqual(len(core.news.details._known), 8)
         self.assertEqual(sum(cell is not None for cell in core.cells), len(core._held))
 
 
@@ -179,7 +182,8 @@ class Greetings(unittest.TestCase):
                             greeting(4)[:-1], b"x" * 70_000):
                 with self.subTest(message=message[:20]):
                     self.refuses(listener, path, message)
-            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+            # Threads of other tests may open and close their own meanwhile.
+            until(lambda: len(os.listdir("/proc/self/fd")) <= before, "every descriptor to be closed")
             listener.close()
 
     def refuses(self, listener, path, message):

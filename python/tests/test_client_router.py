@@ -5,19 +5,25 @@ import sys
 import unittest
 from pathlib import Path
 
-from eagle_eye import Door, Engine, Step
-from tests.parts import Part, Parts, free_port, needs_agent
+from eagle_eye import Door, Engine, Step, name_hash
+from eagle_eye.client import Options, RankId, Score, connect
+from tests.parts import Part, Parts, free_port, needs_agent, until
+from tests.scraped import Scraped
 
+BODY = b'{"model": "org/model", "prompt": "Hello"}'
 ROUTER = Path(__file__).resolve().parents[1] / "examples" / "router.py"
+sys.path.append(str(ROUTER.parent))
+from router import Router  # noqa: E402
 
 
 class FakeEngine:
     """Answers every request with its name, and says the load it is given."""
 
     def __init__(self, name, socket_path):
-        self.name, self.answered, self.port = name, 0, free_port()
-        engine = Engine(name, "org/model", endpoint=f"http://127.0.0.1:{self.port}", source="direct")
-        self.door = Door(engine, socket_path=socket_path)
+        self.name, self.port = name, free_port()
+        self.engine = engine = Engine(name, "org/model", endpoint=f"http://127.0.0.1:{self.port}", source="direct")
+        # So long that neither is silent on a machine that is busy.
+        self.door = Door(engine, socket_path=socket_path, ttl_ms=60_000)
         self.step = Step(running=0, waiting=0)
 
     async def serve(self):
@@ -26,8 +32,15 @@ class FakeEngine:
     async def answer(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"Connection: close" in head, head
-        self.answered += 1
-        body = self.name.encode()
+        if head.startswith(b"GET /metrics "):
+            body = f"vllm:num_requests_running{{}} {self.step.running}\nvllm:num_requests_waiting{{}} 0\n".encode()
+            return await self.say(body, writer)
+        # All of it: what is left unread at the close resets the connection,
+        # and the answer may be lost with it.
+        await reader.readexactly(len(BODY))
+        return await self.say(self.name.encode(), writer)
+
+    async def say(self, body, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
         writer.close()
@@ -42,7 +55,7 @@ class FakeEngine:
 
 
 @needs_agent
-class Router(Parts):
+class Routing(Parts):
     async def asyncSetUp(self):
         self.agent_part = await self.agent()
         self.engines = [FakeEngine(name, self.agent_part.socket) for name in ("one", "two")]
@@ -60,8 +73,7 @@ class Router(Parts):
             reader, writer = await asyncio.open_connection(*self.address)
         except OSError:
             return None
-        body = b'{"model": "org/model", "prompt": "Hello"}'
-        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
         answer = await reader.read()
         writer.close()
         return answer.rpartition(b"\r\n\r\n")[2].decode() if b" 200 " in answer[:20] else None
@@ -97,6 +109,45 @@ class Router(Parts):
                 break
             await asyncio.sleep(0.05)
         self.assertTrue(await served())
+
+    async def test_a_stalled_engine_gets_nothing_after_one_update_and_half_until_the_next_scrape(self):
+        """Shares, not times: what `./dev stall` measures on real engines."""
+        one, two = self.engines
+        one.says(0), two.says(0)
+        scraped = Scraped([engine.engine for engine in self.engines], ttl_ms=3_600_000)
+        await scraped.scrape()
+        async with connect(Options(socket=self.agent_part.socket)) as pushed:
+            routers = {"pushed": Noting(pushed), "scraped": Noting(scraped.view)}
+            await until(lambda: len(pushed.ranks()) == 2 and all(map(known(pushed), pushed.ranks())), "both engines")
+            for name, router in routers.items():
+                self.assertEqual(router.shares(64), {"one", "two"}, f"{name}: both are idle")
+            one.says(50)
+            rank = RankId(name_hash("one"), 0)
+            await until(lambda: pushed.rank(rank).value("running") == 50, "one update")
+            self.assertEqual(routers["pushed"].shares(64), {"two"})
+            self.assertEqual(routers["scraped"].shares(64), {"one", "two"}, "it knows nothing yet")
+            await scraped.scrape()
+            self.assertEqual(routers["scraped"].shares(64), {"two"})
+
+
+class Noting(Router):
+    """The example router, whose choices are asked for one by one; each request
+    ends at once."""
+
+    def __init__(self, view):
+        super().__init__(view, Score.LEAST_WORK)
+
+    def shares(self, requests):
+        """Who gets so many requests."""
+        found = set()
+        for _ in range(requests):
+            with self.choose(BODY, set()) as reservation:
+                found.add(self.view.engine(reservation.pick.state.id.instance).name)
+        return found
+
+
+def known(view):
+    return lambda state: view.engine(state.id.instance) and state.value("running") == 0
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ The vectors are the Rust side's (`schema/vectors/`); nothing here writes them.
 """
 
 import json
+import math
 import unittest
 from pathlib import Path
 
 from eagle_eye import layout, read_batch
 from eagle_eye.client import (
-    Ask, NoPick, Patience, Policy, Refused, Score, View, ViewCore, ViewSettings,
+    Ask, NoPick, Patience, Policy, Refused, Score, SketchKind, View, ViewCore, ViewSettings,
 )
 from eagle_eye.layout import FIELDS, Flag
 
@@ -35,7 +36,7 @@ def told(state):
         "error_ns": state.error_ns, "lost": state.lost,
         "freshness": state.freshness.name.lower(), "activity": state.activity.name.lower(),
         "in_flight": state.in_flight, "unaccounted": state.unaccounted,
-        "unaccounted_tokens": state.unaccounted_tokens, "known": known(state.step),
+        "unaccounted_tokens": state.unaccounted_tokens, "flags": state.step.flags, "known": known(state.step),
     }
 
 
@@ -87,6 +88,27 @@ class Player:
             "error_ns": state.error_ns, "freshness": state.freshness.name.lower(),
             "activity": state.activity.name.lower(), "known": known(state.step),
         }
+
+    def do_details(self, act, now_ns):
+        details = self.view.details(act["instance"])
+        if details is None:
+            return None
+        whole_ns = lambda seconds: None if seconds is None else math.floor(seconds * 1e9 + 0.5)
+        kinds = {}
+        for kind in SketchKind:
+            sketch = details.sketch(kind)
+            if sketch is not None:
+                quantiles = [whole_ns(details.quantile(kind, share)) for share in act["shares"]]
+                kinds[kind.name.lower()] = {
+                    "count": sketch.count, "mean_ns": whole_ns(sketch.mean()), "quantiles_ns": quantiles,
+                }
+        of_ranks = [{
+            "rank": of.rank, "producer": of.producer, "incarnation": of.incarnation,
+            "adapters": [list(adapter) for adapter in of.adapters],
+            "speculation": of.speculation and [*of.speculation[:3], list(of.speculation.accepted)],
+            "transfer": of.transfer and list(of.transfer),
+        } for of in sorted(details.of_ranks, key=lambda of: (of.rank, of.producer))]
+        return {"kinds": kinds, "finished": details.finished(), "of_ranks": of_ranks}
 
     def do_pick(self, act, now_ns):
         return [self.picked(act, now_ns)[0] for _ in range(act.get("times", 1))]

@@ -23,6 +23,7 @@ except ImportError:
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "target" / "tools" / "bin" / "nats-server"
 AGENT = os.environ.get("EAGLE_EYE_BINARY")
+WAIT_S = 120.0
 SUBJECT = "eagle_eye.routing_metrics"
 
 
@@ -65,6 +66,7 @@ class Programs:
             others, EAGLE_EYE_NATS_URLS=self.url, EAGLE_EYE_RUN_DIR=folder,
             EAGLE_EYE_STATE_DIR=os.path.join(folder, "state"), EAGLE_EYE_LISTEN="off",
             EAGLE_EYE_NODE="node one",
+            EAGLE_EYE_SAMPLERS_ENGINE_SCRAPE_DISCOVER="false",
         )
         self.agent = subprocess.Popen(
             [AGENT, "run"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -73,7 +75,7 @@ class Programs:
     def close(self):
         for program in (self.agent, self.server):
             program.terminate()
-            program.wait(10)
+            program.wait(WAIT_S)
 
 
 def first_url(ports):
@@ -85,7 +87,7 @@ def first_url(ports):
     return None
 
 
-def until(look, seconds=20):
+def until(look, seconds=WAIT_S):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = look()
@@ -112,7 +114,7 @@ class CompatTest(unittest.TestCase):
         door = Door(Engine("10.0.0.7:8000", "org/model", source="direct"), socket_path=programs.socket)
         step = Step(running=7, waiting=9, kv_usage=0.5)
         loads = router.loads
-        end = time.monotonic() + 20
+        end = time.monotonic() + WAIT_S
         while not (loads and loads[-1]["model"] and loads[-1]["waiting"] == 11):
             self.assertIsNone(programs.agent.poll(), "the agent ended")
             self.assertLess(time.monotonic(), end, loads[-3:])

@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from eagle_eye import Door, Engine, Step, details, name_hash
 from eagle_eye.client import Freshness, Options, connect
-from eagle_eye.direct import Settings
-from tests.parts import BINARY, SERVER, Part, Parts, Server, free_port, nats, needs_nats, until
+from eagle_eye.direct import Settings, road
+from tests.parts import BINARY, SERVER, WAIT_S, Part, Parts, Server, free_port, nats, needs_nats, until
 from tests.plugin import WithPlugin
 from tests.test_batch import HOSTILE
 
@@ -54,7 +56,7 @@ class Readers(WithServer):
                 await asyncio.sleep(0.005)
             await until(lambda: (self.state(view, door, 1) or 0) and self.state(view, door, 1).step.sequence == 20,
                         "the last step")
-            self.assertTrue(await view.complete(30))
+            self.assertTrue(await view.complete(WAIT_S))
             state = self.state(view, door)
             self.assertEqual((state.step.sequence, state.value("running"), state.value("kv_usage")), (20, 19, 0.5))
             self.assertIsNone(state.value("waiting"))
@@ -83,7 +85,7 @@ class Readers(WithServer):
         door.write(Step(running=5))
         await until(lambda: door.speaker.messages >= 2, "the step is told")
         async with connect(self.options) as view:
-            self.assertTrue(await view.complete(30))
+            self.assertTrue(await view.complete(WAIT_S))
             await until(lambda: self.state(view, door), "the rank")
             self.assertEqual(self.state(view, door).value("running"), 5)
             self.assertEqual(view.engine(name_hash(door.engine.name)).model, "org/model")
@@ -153,6 +155,7 @@ class Json(WithServer):
         door = self.door()
         await self.speaking(door)
         async with connect(self.options) as view:
+            began = time.monotonic()
             for running in range(30):
                 door.write(Step(running=running, kv_usage=running / 64, generated_tokens=running * 1000))
                 await asyncio.sleep(0.01)
@@ -164,7 +167,8 @@ class Json(WithServer):
             self.assertEqual(load["incarnation"], str(state.step.incarnation))
             self.assertEqual((load["engine"], load["model"], load["node"]),
                              (door.engine.name, "org/model", door.engine.name))
-            self.assertLess(len(loads), 30, "at most ten a second")
+            # One at the start and the last, which is never left out, beside ten a second.
+            self.assertLessEqual(len(loads), 2 + 10 * (time.monotonic() - began), "at most ten a second")
         await client.close()
 
 
@@ -194,19 +198,28 @@ class Agents(WithServer):
             self.assertEqual(len(view.ranks()), 1)
 
     async def test_the_rust_reader_shows_the_same_numbers(self):
-        door = self.door()
+        # So long that it stays fresh on a machine that holds it up.
+        door = self.door(ttl_ms=60_000)
         await self.speaking(door)
         ours = {key: value for key, value in os.environ.items() if not key.startswith("EAGLE_EYE_")}
-        look = subprocess.Popen([BINARY, "watch", "--nats", self.server.url, "--once", "--json"],
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ours)
         step = Step(running=7, waiting=9, kv_usage=0.25, generated_tokens=1 << 40)
 
-        def over():
-            door.write(step)
-            return look.poll() is not None
+        def look():
+            return subprocess.Popen([BINARY, "watch", "--nats", self.server.url, "--once", "--json"],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ours)
 
-        await until(over, "one look")
-        (rank,) = json.loads(look.communicate()[0])["ranks"]
+        def seen():
+            nonlocal looking
+            door.write(step)
+            if looking.poll() is None:
+                return None
+            ranks = json.loads(looking.communicate()[0])["ranks"]
+            if not ranks:  # It waits a few seconds for an answer, which a busy machine may exceed.
+                looking = look()
+            return ranks
+
+        looking = look()
+        (rank,) = await until(seen, "one look")
         for key, value in (("engine", "10.0.0.7:8000"), ("model", "org/model"), ("source", "direct"), ("running", 7),
                            ("waiting", 9), ("kv_usage", 0.25), ("generated_tokens", 1 << 40), ("freshness", "fresh"),
                            ("incarnation", str(door.incarnation)), ("endpoint", "http://10.0.0.7:8000")):
@@ -247,7 +260,7 @@ class Ends(WithServer):
         "import os, sys, time\n"
         "from eagle_eye import Door, Engine, Step\n"
         "door = Door(Engine('short', 'm'), socket_path='/nowhere/a')\n"
-        "end = time.monotonic() + 20\n"
+        "end = time.monotonic() + 120\n"
         "while not door.speaker.is_speaking and 'wait' in sys.argv and time.monotonic() < end: time.sleep(0.01)\n"
         "door.write(Step(running=1))\n"
         "print('up', flush=True)\n"
@@ -267,23 +280,27 @@ class Ends(WithServer):
         async with connect(self.options) as view:
             process = self.process(self.server.url, "wait")
             rank = await until(lambda: view.ranks(), "the engine")
-            _, complaints = process.communicate(timeout=30)
+            _, complaints = process.communicate(timeout=WAIT_S)
             self.assertEqual((process.returncode, complaints), (0, b""))
             await until(lambda: view.rank(rank[0].id).freshness == Freshness.GONE, "the goodbye")
 
     async def test_a_server_that_hangs_or_is_not_there_holds_up_no_end(self):
         nobody = self.process("nats://127.0.0.1:1,nats://host.invalid:4222")
-        nobody.communicate(timeout=30)
+        nobody.communicate(timeout=WAIT_S)
         self.assertEqual(nobody.returncode, 0)
         process = self.process(self.server.url, "wait")
         self.server.process.send_signal(signal.SIGSTOP)
         try:
-            _, complaints = process.communicate(timeout=30)
+            _, complaints = process.communicate(timeout=WAIT_S)
         finally:
             self.server.process.send_signal(signal.SIGCONT)
         self.assertEqual((process.returncode, complaints), (0, b""))
 
     async def test_a_forked_child_leaves_the_connection_to_its_parent(self):
+        # A server that a busy machine holds up is not left.
+        patched = mock.patch.object(road, "PINGS_MAX", 1000)
+        patched.start()
+        self.addCleanup(patched.stop)
         door = self.door()
         await self.speaking(door)
         child = os.fork()

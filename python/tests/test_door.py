@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -10,13 +11,14 @@ import sys
 import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from eagle_eye import Door, Engine, Flag, Step, layout, name_hash
 from eagle_eye import door as door_module
 from eagle_eye import link as link_module
 from eagle_eye.layout import GreetingKind
 from eagle_eye.link import socket_paths
-from tests.agent import Agent, BellMaker, greeting, until
+from tests.agent import WAIT_S, Agent, BellMaker, greeting, until
 from tests.test_layout import golden_step
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "engine.py"
@@ -41,6 +43,11 @@ class WithAgent(unittest.TestCase):
     def setUp(self):
         logging.getLogger("eagle_eye").setLevel(logging.CRITICAL)
         self.addCleanup(logging.getLogger("eagle_eye").setLevel, logging.NOTSET)
+        # However long the machine holds the agent of a test up.
+        for name in ("CONNECT_WAIT_S", "WELCOME_WAIT_S"):
+            patched = mock.patch.object(link_module, name, WAIT_S)
+            patched.start()
+            self.addCleanup(patched.stop)
         self.agent = Agent()
         self.addCleanup(self.agent.close)
 
@@ -207,7 +214,7 @@ class NeverHarms(WithAgent):
         # The child gives its copy up as soon as it runs; only then is the kill a test.
         until(lambda: "socket:" not in links(child), "the child to let go")
         process.kill()
-        connection.settimeout(5)
+        connection.settimeout(WAIT_S)
         self.assertEqual(connection.recv(16), b"")
 
     def test_a_forked_child_writes_nothing(self):
@@ -249,8 +256,8 @@ class NeverHarms(WithAgent):
         self.addCleanup(door.close)
         door._link._random = Counting()
         door.write(golden_step())
-        until(lambda: len(drawn) >= 8, "pauses between attempts")
-        self.assertEqual(max(drawn), link_module.PAUSE_S_MAX)
+        until(lambda: max(drawn, default=0) == link_module.PAUSE_S_MAX, "the longest pause between attempts")
+        self.assertLessEqual(max(drawn), link_module.PAUSE_S_MAX)
         self.assertEqual(random.random(), expected)
 
 
@@ -322,15 +329,16 @@ class Connection(WithAgent):
         self.assertEqual((door.welcomes, door.faults), (2, 0))
 
     def test_a_withheld_welcome_holds_nobody_and_is_asked_for_again(self):
-        wait_s, link_module.WELCOME_WAIT_S = link_module.WELCOME_WAIT_S, 0.1
-        self.addCleanup(setattr, link_module, "WELCOME_WAIT_S", wait_s)
+        link_module.WELCOME_WAIT_S = 0.1
         door = self.door()
         silent, reader = self.agent.accept()
         self.addCleanup(silent.close)
         self.assertTrue(door.write(golden_step()))
         self.assertEqual(reader.head(), 1)
-        self.welcome(self.bell())
-        until(lambda: door.welcomes == 1, "the welcome of the second visit")
+        while not door.welcomes:
+            # This one may be late as well, on a busy machine.
+            connection, _ = self.welcome(self.bell())
+            until(lambda: door.welcomes or select.select([connection], [], [], 0)[0], "the end of a visit")
 
     def test_garbage_and_refusals_are_outlived(self):
         pause_s, link_module.REFUSED_PAUSE_S_MAX = link_module.REFUSED_PAUSE_S_MAX, 0.05
@@ -391,7 +399,7 @@ class Example(WithAgent):
         process = self.run_example("--name", "a", "--model", "m", "--hz", "100", "--seconds", "0.5", "--ranks", "3")
         connection, reader = self.welcome(self.bell())
         self.assertEqual(connection.recv(16), b"")
-        said = json.loads(process.communicate(timeout=20)[0])
+        said = json.loads(process.communicate(timeout=WAIT_S)[0])
         self.assertEqual(said["steps"], {"0": 50, "1": 50, "2": 50})
         self.assertEqual((said["goodbyes"], said["faults"], said["unfit"]), (3, 0, 0))
         self.assertEqual(reader.head(), 153)
@@ -405,7 +413,7 @@ class Example(WithAgent):
         _, reader = self.welcome(self.bell())
         until(lambda: reader.head() > 3, "a few steps")
         process.terminate()
-        said = json.loads(process.communicate(timeout=20)[0])
+        said = json.loads(process.communicate(timeout=WAIT_S)[0])
         self.assertEqual(said["steps"]["0"] + 1, reader.head())
         self.assertTrue(reader.newest().flags & Flag.GOODBYE)
 

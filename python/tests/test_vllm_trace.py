@@ -59,7 +59,7 @@ class Trace(WithPlugin):
 
     def fold(self, tally, rank):
         """Together with the plugin's own thread, which folds too."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while tally.folded < rank.handed:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.002)

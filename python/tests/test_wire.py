@@ -2,19 +2,23 @@ import random
 import struct
 import unittest
 
-from eagle_eye import WireError, iter_steps, layout, read_batch
-from eagle_eye.layout import BatchHead, Reading
+from eagle_eye import WireError, batch as batches, iter_steps, layout, read_batch
+from eagle_eye.layout import BatchHead, Reading, SketchKind
 from tests import golden
+from tests.test_batch import details_of, entries
 
 HEAD = BatchHead(1, 2, 3, 4, 5, 6, 3)
 HOT = golden.HOT_STEPS + golden.STEP * 2
 HOT_READINGS = golden.HOT_READINGS + golden.READING * 2
+
+DETAILS = batches.tables(HEAD, "n", details=details_of(entries(2)))
 
 
 def read_all(data):
     """Everything a reader can ask for; how many things it was."""
     batch = read_batch(data)
     batch.node_name()
+    batch.devices(), batch.events(), batch.verdicts(), batch.details()
     return len(list(batch.steps())) + len(list(batch.readings())) + len(batch.engines())
 
 
@@ -41,6 +45,16 @@ class Wire(unittest.TestCase):
                          ("one", "org/model", "http://127.0.0.1:8000", "vllm 0.32.0", "plugin"))
         self.assertEqual((engine.ranks, engine.process, engine.incarnation), (4, 77, 9))
 
+    def test_details_are_read_and_what_is_malformed_is_left_out(self):
+        first, second = read_batch(DETAILS).details()
+        self.assertEqual((first.instance, first.incarnation, first.producer, second.rank), (7, 8, 2, 1))
+        self.assertEqual((first.sketches[SketchKind.TTFT].count, len(first.sketches)), (9, 6))
+        bad = bytearray(DETAILS)
+        at = bad.index(struct.pack("<d", 12.5))
+        bad[at : at + 8] = struct.pack("<d", float("nan"))
+        self.assertEqual(len(read_batch(bytes(bad)).details()[0].sketches)
+                         + len(read_batch(bytes(bad)).details()[1].sketches), 11)
+
     def test_bytes_that_are_no_batch_are_refused_at_once(self):
         for data in (b"", b"EEB1", HOT[:79], HOT[:-1], b"\0" * 80, HOT[:4] + b"EEB2" + HOT[8:],
                      HOT + b"\0" * layout.BATCH_BYTES_MAX,
@@ -60,7 +74,7 @@ class Wire(unittest.TestCase):
 
     def test_bits_flipped_anywhere_raise_nothing_else(self):
         refused = 0
-        for good in (HOT[:88], HOT_READINGS, golden.BUILT):
+        for good in (HOT[:88], HOT_READINGS, golden.BUILT, DETAILS):
             for bit in range(len(good) * 8):
                 bad = bytearray(good)
                 bad[bit // 8] ^= 1 << bit % 8
@@ -70,7 +84,7 @@ class Wire(unittest.TestCase):
     def test_random_bytes_raise_nothing_else(self):
         numbers = random.Random(20)
         for _ in range(20_000):
-            bad = bytearray(numbers.choice((HOT, HOT_READINGS, golden.BUILT)))
+            bad = bytearray(numbers.choice((HOT, HOT_READINGS, golden.BUILT, DETAILS)))
             for _ in range(numbers.randrange(1, 12)):
                 # Mostly where offsets stand.
                 at = numbers.randrange(numbers.choice((40, 100, len(bad))))

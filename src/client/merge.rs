@@ -11,7 +11,8 @@
 //!   newest record that has it.
 //! - *What each front end knows of its own requests:* rates are summed, so are
 //!   waiting and pending tokens where they are estimates; the oldest wait is
-//!   the longest.
+//!   the longest. A front end whose steps are flagged partial estimates tokens
+//!   from the scheduler's numbers, so of the whole rank: they are gauges.
 //! - *A front end that is silent* while another is not says nothing of now: its
 //!   gauges and rates do not count, its counters do.
 //! - *Counters:* summed. What a lost front end had counted leaves the sum with
@@ -60,6 +61,10 @@ pub fn merge(records: &mut [NewestStep], now_ns: u64, patience: &Patience) -> Ra
         merged.add_counters(record);
     }
     merged.step.incarnation = latest;
+    if merged.producers >= newest.step.producers {
+        // All parts are here.
+        merged.step.flags &= !Flag::Partial.bit();
+    }
     state.step = merged.step;
     state.lost = merged.lost;
     state.producers = merged.producers;
@@ -98,6 +103,11 @@ fn standing(
     counts.then_some(lives)
 }
 
+/// Whether a front end estimated the tokens of its own requests alone.
+fn tokens_are_own(step: &StepCore) -> bool {
+    step.has(Flag::TokensEstimated) && !step.has(Flag::Partial)
+}
+
 struct Merged {
     step: StepCore,
     lost: u64,
@@ -105,6 +115,9 @@ struct Merged {
     sampled_ns: u64,
     alive_ns: u64,
     error_ns: u64,
+    /// Whether the newest record's waiting and pending tokens are of its own
+    /// requests alone.
+    tokens_are_own: bool,
 }
 
 /// The record is the newest of those that follow.
@@ -133,7 +146,15 @@ macro_rules! sum {
 impl Merged {
     fn new() -> Self {
         let step = StepCore::zeroed();
-        Self { step, lost: 0, producers: 0, sampled_ns: 0, alive_ns: 0, error_ns: 0 }
+        Self {
+            step,
+            lost: 0,
+            producers: 0,
+            sampled_ns: 0,
+            alive_ns: 0,
+            error_ns: 0,
+            tokens_are_own: false,
+        }
     }
 
     /// Adds a record that is older than those before.
@@ -142,7 +163,9 @@ impl Merged {
         if self.producers == 0 {
             // Identity, time and flags are the newest record's; what is known
             // is added below.
-            self.step = StepCore { present: 0, ..*from };
+            let flags = from.flags & !Flag::TokensEstimated.bit();
+            self.step = StepCore { present: 0, flags, ..*from };
+            self.tokens_are_own = tokens_are_own(from);
             self.sampled_ns = sampled_ns(record);
         }
         if from.known(Field::Running) && !self.step.known(Field::Running) {
@@ -159,13 +182,22 @@ impl Merged {
         sum!(into, from, longest, OldestWait oldest_wait_ms);
         sum!(into, from, plus_f32, PrefillRate prefill_tokens_per_second,
             DecodeRate decode_tokens_per_second);
-        if from.has(Flag::TokensEstimated) && into.has(Flag::TokensEstimated) {
+        self.add_tokens(from);
+        self.add_counters(record);
+    }
+
+    fn add_tokens(&mut self, from: &StepCore) {
+        let before = self.step.present;
+        let into = &mut self.step;
+        if self.tokens_are_own && tokens_are_own(from) {
             let plus = u32::saturating_add;
             sum!(into, from, plus, WaitingTokens waiting_tokens, PendingTokens pending_tokens);
         } else {
             first!(into, from, WaitingTokens waiting_tokens, PendingTokens pending_tokens);
         }
-        self.add_counters(record);
+        if into.present != before && from.has(Flag::TokensEstimated) {
+            into.raise(Flag::TokensEstimated);
+        }
     }
 
     /// Adds what stays true of a record however old it is.

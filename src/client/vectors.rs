@@ -3,6 +3,7 @@
 //! `schema/vectors/client.json` holds them. The file is written by this test
 //! under `EAGLE_EYE_BLESS=1`, and compared otherwise.
 
+mod said;
 mod scenarios;
 
 use std::fmt::Write;

@@ -7,6 +7,25 @@ use std::path::Path;
 
 use super::{SettingDoc, settings};
 
+/// Variables that are known and do not concern an agent, which may be started
+/// from the environment of an engine or a router.
+const OTHERS: [&str; 11] = [
+    // The command line's.
+    "EAGLE_EYE_CONFIG",
+    "EAGLE_EYE_SOCKET",
+    "EAGLE_EYE_NATS",
+    // An engine's, as python/README.md lists them.
+    "EAGLE_EYE_INSTANCE",
+    "EAGLE_EYE_ENDPOINT",
+    "EAGLE_EYE_ROLE",
+    "EAGLE_EYE_DISABLE",
+    "EAGLE_EYE_NATS_CREDENTIALS",
+    "EAGLE_EYE_NATS_ALWAYS",
+    // The tests'.
+    "EAGLE_EYE_BINARY",
+    "EAGLE_EYE_BLESS",
+];
+
 /// Where values come from; later layers win.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
@@ -67,11 +86,9 @@ impl Layers {
         }
     }
 
-    /// Lays variables `EAGLE_EYE_…` on top; others are passed over. Variables
-    /// that belong to the client library are known and left alone.
+    /// Lays variables `EAGLE_EYE_…` on top; others are passed over, and so are
+    /// those of `OTHERS`.
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
-        const OTHERS: [&str; 4] =
-            ["EAGLE_EYE_CONFIG", "EAGLE_EYE_SOCKET", "EAGLE_EYE_NATS", "EAGLE_EYE_BLESS"];
         let known = settings();
         for (variable, value) in variables {
             if !variable.starts_with("EAGLE_EYE_") || OTHERS.contains(&variable.as_str()) {
@@ -264,6 +281,17 @@ mod tests {
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         let (values, mistakes) = Layers::default().resolve_anyway();
         assert!(mistakes.is_empty() && values.len() == settings().len());
+    }
+
+    #[test]
+    fn what_concerns_an_engine_a_router_or_a_test_is_no_mistake() {
+        let mut layers = Layers::default();
+        layers.environment(OTHERS.map(|name| (name.to_owned(), "1".to_owned())));
+        let values = layers.resolve().unwrap();
+        assert_eq!(values, Layers::default().resolve().unwrap());
+        for key in settings().iter().map(|setting| variable_name(&setting.key)) {
+            assert!(!OTHERS.contains(&key.as_str()), "{key} is a setting of the agent's");
+        }
     }
 
     #[test]

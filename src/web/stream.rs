@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::board::PlacedRank;
 use super::limits::HEARTBEAT_TIME;
 use super::routes::Web;
-use super::{HostState, Sources};
+use super::{HostState, LatencyState, Sources};
 use crate::platform::clock::{self, SECOND_NS};
 
 /// What a reader asks for.
@@ -36,6 +36,8 @@ struct Teller {
     seen: u64,
     told_ns: u64,
     host_told_ns: u64,
+    latencies_told_ns: u64,
+    latencies: Vec<LatencyState>,
     /// Gives the place back when the stream ends.
     _place: OwnedSemaphorePermit,
 }
@@ -45,6 +47,12 @@ struct Teller {
 struct Frame {
     ranks: Vec<PlacedRank>,
     gone: Vec<usize>,
+}
+
+/// The times of all engines that tell any.
+#[derive(Serialize)]
+struct Latencies<'a> {
+    latencies: &'a [LatencyState],
 }
 
 /// Answers with a stream that lasts until the reader or the server leaves.
@@ -58,6 +66,8 @@ pub(super) fn answer(web: Arc<Web>, wish: Wish, place: OwnedSemaphorePermit) -> 
         seen: 0,
         told_ns: 0,
         host_told_ns: 0,
+        latencies_told_ns: 0,
+        latencies: Vec::new(),
         _place: place,
     };
     let frames = unfold(teller, |mut teller| async move {
@@ -89,6 +99,7 @@ impl Teller {
     fn tell(&mut self, now_ns: u64) -> String {
         let mut text = String::new();
         self.tell_ranks(&mut text);
+        self.tell_latencies(&mut text, now_ns);
         if self.host && now_ns.saturating_sub(self.host_told_ns) >= SECOND_NS {
             self.host_told_ns = now_ns;
             let Sources { readings, names, .. } = &self.web.sources;
@@ -100,6 +111,21 @@ impl Teller {
             text.push_str(": still here\n\n");
         }
         text
+    }
+
+    /// Engines tell their times about once a second: whenever they changed, all
+    /// of them.
+    fn tell_latencies(&mut self, text: &mut String, now_ns: u64) {
+        if now_ns.saturating_sub(self.latencies_told_ns) < SECOND_NS {
+            return;
+        }
+        self.latencies_told_ns = now_ns;
+        let latencies = LatencyState::all(&self.web.sources.names, &self.web.sources.steps);
+        if latencies != self.latencies {
+            let said = self.web.say(Latencies { latencies: &latencies });
+            push_event(text, "latencies", None, &said);
+            self.latencies = latencies;
+        }
     }
 
     fn tell_ranks(&mut self, text: &mut String) {

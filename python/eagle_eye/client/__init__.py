@@ -11,10 +11,12 @@ It keeps no history and decides nothing by itself: what to do with an engine
 that is stale, ill or unknown is the caller's `Policy`, which has no default.
 """
 
+from ..layout import SketchKind
 from .changes import Change, Changes, What
 from .connect import ConnectedView, LocalView, Options, connect, open_local
 from .core import Fed, Refused, ViewCore, ViewSettings
 from .counts import Counts
+from .details import Details
 from .excluded import Excluded
 from .ledger import ADMISSION_MARGIN_NS, Ledger, Owed
 from .local import LocalError
@@ -26,10 +28,10 @@ from .state import Activity, Freshness, Health, Patience, RankId, RankState
 from .view import Reservation, View
 
 __all__ = [
-    "ADMISSION_MARGIN_NS", "Activity", "Ask", "Change", "Changes", "ConnectedView", "Counts",
+    "ADMISSION_MARGIN_NS", "Activity", "Ask", "Change", "Changes", "ConnectedView", "Counts", "Details",
     "EXCLUDE", "Exclude", "Excluded", "Fed", "Freshness", "Health", "INCLUDE", "Include",
     "InstanceState", "Ledger", "LocalError", "LocalView", "NoPick", "Options", "Owed", "Patience",
-    "Penalise", "Pick", "Policy", "RankId", "RankState", "Refused", "Reservation", "Score",
+    "Penalise", "Pick", "Policy", "RankId", "RankState", "Refused", "Reservation", "Score", "SketchKind",
     "ToldEvent", "ToldVerdict", "Treat", "View", "ViewCore", "ViewSettings", "What", "connect",
     "open_local",
 ]

@@ -11,7 +11,8 @@ one of them, and each front end counts only its own requests. So:
 - Scheduler gauges: each from the newest record that has it.
 - What each front end knows of its own requests: rates are summed, so are
   waiting and pending tokens where they are estimates; the oldest wait is the
-  longest.
+  longest. A front end whose steps are flagged partial estimates tokens from the
+  scheduler's numbers, so of the whole rank: they are gauges.
 - A front end that is silent while another is not says nothing of now: its
   gauges and rates do not count, its counters do.
 - Counters are summed. What a lost front end had counted leaves the sum with it:
@@ -100,6 +101,8 @@ class _Merged:
     def __init__(self, newest: Record) -> None:
         # Identity, time and flags are the newest record's.
         self.newest = newest
+        self.flags = newest.step.flags & ~Flag.TOKENS_ESTIMATED
+        self.tokens_are_own = _tokens_are_own(newest.step)
         self.known: Dict[str, Any] = {}
         self.lost = self.producers = self.alive_ns = self.error_ns = 0
         self.sampled_ns = newest.sampled_ns
@@ -109,13 +112,10 @@ class _Merged:
         step, known = record.step, self.known
         if "running" not in known and step.value("running") is not None:
             self.sampled_ns = record.sampled_ns
-        estimated = step.flags & self.newest.step.flags & Flag.TOKENS_ESTIMATED
-        for name in _SCHEDULER if estimated else _SCHEDULER + _TOKENS:
+        for name in _SCHEDULER:
             if name not in known:
                 self.keep(name, step.value(name))
-        if estimated:
-            for name in _TOKENS:
-                self.plus(name, step.value(name), _U32_MAX)
+        self.add_tokens(step)
         wait_ms = step.value("oldest_wait_ms")
         if wait_ms is not None:
             self.keep("oldest_wait_ms", max(wait_ms, known.get("oldest_wait_ms", 0)))
@@ -123,6 +123,17 @@ class _Merged:
             rate = step.value(name)
             self.keep(name, rate if rate is None or name not in known else f32(known[name] + rate))
         self.add_counters(record)
+
+    def add_tokens(self, step: StepCore) -> None:
+        known, before = self.known, len(self.known)
+        is_sum = self.tokens_are_own and _tokens_are_own(step)
+        for name in _TOKENS:
+            if is_sum:
+                self.plus(name, step.value(name), _U32_MAX)
+            elif name not in known:
+                self.keep(name, step.value(name))
+        if len(known) != before:
+            self.flags |= step.flags & Flag.TOKENS_ESTIMATED
 
     def add_counters(self, record: Record) -> None:
         """Adds what stays true of a record however old it is."""
@@ -143,10 +154,18 @@ class _Merged:
             self.known[name] = min(self.known.get(name, 0) + value, most)
 
     def step(self, incarnation: int) -> StepCore:
+        if self.producers >= self.newest.step.producers:
+            self.flags &= ~Flag.PARTIAL  # All parts are here.
         present = sum(1 << FIELD_BITS[name] for name in self.known)
         return self.newest.step._replace(
-            **{**_BLANK, **self.known}, present=present, incarnation=incarnation
+            **{**_BLANK, **self.known}, present=present, incarnation=incarnation,
+            flags=self.flags,
         )
+
+
+def _tokens_are_own(step: StepCore) -> bool:
+    """Whether a front end estimated the tokens of its own requests alone."""
+    return bool(step.flags & Flag.TOKENS_ESTIMATED) and not step.flags & Flag.PARTIAL
 
 
 def f32(value: float) -> float:

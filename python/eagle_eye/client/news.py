@@ -11,8 +11,10 @@ import weakref
 from collections import OrderedDict, deque
 from typing import Callable, Deque, Dict, Generic, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
+from ..engine_details import EngineDetails
 from ..wire import Batch, Event, NamedDevice, NamedEngine, Verdict
 from .counts import Counts
+from .details import DetailsBoard
 
 NEWS_QUEUE_MAX = 1024
 """Events and verdicts that a subscriber may leave unread; when full, the newest
@@ -46,9 +48,10 @@ class Tidings(NamedTuple):
     devices: List[NamedDevice]
     events: List[Event]
     verdicts: List[Verdict]
+    details: List[EngineDetails]
 
 
-NO_TIDINGS = Tidings(None, [], [], [], [])
+NO_TIDINGS = Tidings(None, [], [], [], [], [])
 
 
 def tidings_of(batch: Batch) -> Tidings:
@@ -56,7 +59,8 @@ def tidings_of(batch: Batch) -> Tidings:
     if batch.is_hot:
         return NO_TIDINGS
     return Tidings(
-        batch.node_name(), batch.engines(), batch.devices(), batch.events(), batch.verdicts()
+        batch.node_name(), batch.engines(), batch.devices(), batch.events(), batch.verdicts(),
+        batch.details(),
     )
 
 
@@ -99,6 +103,7 @@ class News:
         self.engines: Dict[int, NamedEngine] = {}
         self.nodes: Dict[int, str] = {}
         self.devices: Dict[Tuple[int, int], NamedDevice] = {}
+        self.details = DetailsBoard(engines_max, counts)
         self._engines_max, self._nodes_max = engines_max, nodes_max
         self._counts = counts
         self._event_ids: OrderedDict[Tuple[int, int], None] = OrderedDict()
@@ -131,13 +136,15 @@ class News:
         for device in tidings.devices:
             if self._fits(self.devices, (node, device.device), DEVICES_MAX):
                 self.devices[node, device.device] = device
+        self.details.feed(tidings.details)
         for event in tidings.events:
             self._tell_event(ToldEvent(node, event))
         for verdict in tidings.verdicts:
             self._tell_verdict(ToldVerdict(node, verdict))
 
     def forget_engines(self, is_known: Callable[[int], bool]) -> None:
-        """Forgets the names of engines for which `is_known` says no."""
+        """Forgets the names and details of engines for which `is_known` says no."""
+        self.details.forget(is_known)
         self.engines = {key: engine for key, engine in self.engines.items() if is_known(key)}
 
     def forget_node(self, node: int) -> None:

@@ -12,11 +12,13 @@ from .changes import Changes
 from .chance import Chance
 from .core import ViewCore
 from .counts import Counts
+from .details import Details
 from .ledger import Entry, Ledger
 from .merge import InstanceState, instance
 from .news import Told, ToldEvent, ToldVerdict
 from .pick import Ask, Cells, OwnScore, Pick, Picture, Score, pick
 from .policy import Policy
+from .record import Record
 from .state import RankId, RankState
 from .table import ReadingTable, StepTable
 
@@ -89,6 +91,20 @@ class View:
     def engine(self, key: int) -> Optional[NamedEngine]:
         """The names, model and endpoint behind an instance."""
         return self.core.news.engines.get(key)
+
+    def details(self, key: int) -> Optional[Details]:
+        """What an instance says beside its steps, renewed about once a second;
+        None where it says nothing of the kind. Only what belongs to steps in
+        the view counts, so that a previous incarnation's is left out. Looks
+        through all ranks."""
+        here = {
+            (record.step.rank, record.step.producer, record.step.incarnation)
+            for record in self._picture().cells
+            if isinstance(record, Record) and record.step.instance == key
+        }
+        current = [of for of in self.core.news.details.of(key)
+                   if (of.rank, of.producer, of.incarnation) in here]
+        return Details(current) if current else None
 
     def node(self, key: int) -> Optional[str]:
         """The name behind a node's hash."""

@@ -31,7 +31,7 @@ class Rank:
     With several front ends (`producers` > 1) a step's scheduler stats come to
     one of them. Each says only what it was told: gauges it was not told in
     this very step stay unknown, since another front end has newer ones, and
-    the reader takes those. A single front end repeats its last ones. Counters
+    the reader takes those. So with estimates, which are of the whole rank. A single front end repeats its last ones. Counters
     are of this front end alone; the reader adds them up.
     """
 
@@ -168,6 +168,12 @@ class Rank:
         step.decode_tokens_per_second = self._generated_rate
         if self._alone:
             self._estimate(first + decoded - finished if iteration is not None else None)
+        elif scheduler is not None:
+            # Who gave a token in this step is known of our own requests only.
+            self._estimate(None)
+        else:
+            step.flags = 0
+            step.waiting_tokens = step.pending_tokens = None
         if self._lost:
             for name in self._lost:
                 setattr(step, name, None)

@@ -59,6 +59,8 @@ class Reporter:
             role=place.role,
             producer=place.producer,
             producers=place.producers,
+            # Gauges are of the whole rank, counters of this front end.
+            flags=0 if self._alone else Flag.PARTIAL,
             socket_path=place.socket_path,
             details_bytes=min(max(room, layout.DOOR_DETAILS_BYTES), layout.DOOR_DETAILS_BYTES_MAX),
         )

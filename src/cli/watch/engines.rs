@@ -6,10 +6,10 @@ use ratatui::text::{Line, Span};
 use super::container::short;
 use super::draw::{BAD, PLAIN, Page, QUIET, WARN};
 use super::screen::Screen;
-use super::text::{ABSENT, age, bar, count, fit, percent, right, said, width};
+use super::text::{ABSENT, age, bar, count, duration, fit, percent, right, said, width};
 use super::ui::Ui;
 use crate::schema::{Field, Freshness};
-use crate::web::RankState;
+use crate::web::{LatencyState, Quantiles, RankState};
 
 /// One column: its heading, its columns of text, from which width of the
 /// terminal on it is there, and what stands in it.
@@ -17,32 +17,45 @@ struct Column {
     title: &'static str,
     columns: usize,
     from: usize,
-    text: fn(&RankState) -> String,
+    text: fn(&Row<'_>) -> String,
+}
+
+/// A rank, and how long its engine's requests took.
+struct Row<'a> {
+    rank: &'a RankState,
+    latency: Option<&'a LatencyState>,
 }
 
 /// The columns after the engine's name, which takes what they leave.
 const COLUMNS: &[Column] = &[
-    Column { title: "MODEL", columns: 28, from: 140, text: |rank| fit(&rank.model, 28) },
-    Column { title: "STATE", columns: 15, from: 0, text: state },
-    Column { title: "  RUN", columns: 5, from: 0, text: |rank| number(rank, Field::Running) },
-    Column { title: " WAIT", columns: 5, from: 0, text: |rank| number(rank, Field::Waiting) },
-    Column { title: "KV CACHE", columns: 13, from: 72, text: cache },
-    Column {
-        title: " PRE/S",
-        columns: 6,
-        from: 100,
-        text: |rank| number(rank, Field::PrefillRate),
-    },
-    Column { title: " DEC/S", columns: 6, from: 72, text: |rank| number(rank, Field::DecodeRate) },
-    Column { title: "    AGE", columns: 7, from: 0, text: |rank| age(rank.age_ms) },
-    Column { title: " LOST", columns: 5, from: 110, text: |rank| count(rank.lost as f64) },
-    Column { title: "KNOWN BY", columns: 9, from: 90, text: |rank| fit(said(&rank.source), 9) },
-    Column { title: "CONTAINER", columns: 12, from: 160, text: container },
-    Column { title: "ENDPOINT", columns: 32, from: 190, text: |rank| fit(&rank.endpoint, 32) },
+    Column { title: "MODEL", columns: 28, from: 140, text: |row| fit(&row.rank.model, 28) },
+    Column { title: "STATE", columns: 15, from: 0, text: |row| state(row.rank) },
+    Column { title: "  RUN", columns: 5, from: 0, text: |row| number(row, Field::Running) },
+    Column { title: " WAIT", columns: 5, from: 0, text: |row| number(row, Field::Waiting) },
+    Column { title: "KV CACHE", columns: 13, from: 72, text: |row| cache(row.rank) },
+    Column { title: " PRE/S", columns: 6, from: 100, text: |row| number(row, Field::PrefillRate) },
+    Column { title: " DEC/S", columns: 6, from: 72, text: |row| number(row, Field::DecodeRate) },
+    Column { title: TTFT, columns: 12, from: 150, text: |row| times(row, |of| of.ttft) },
+    Column { title: TOKENS, columns: 12, from: 150, text: |row| times(row, |of| of.inter_token) },
+    Column { title: "    AGE", columns: 7, from: 0, text: |row| age(row.rank.age_ms) },
+    Column { title: " LOST", columns: 5, from: 110, text: |row| count(row.rank.lost as f64) },
+    Column { title: "KNOWN BY", columns: 9, from: 90, text: |row| fit(said(&row.rank.source), 9) },
+    Column { title: "CONTAINER", columns: 12, from: 160, text: |row| container(row.rank) },
+    Column { title: "ENDPOINT", columns: 32, from: 190, text: |row| fit(&row.rank.endpoint, 32) },
 ];
+
+/// Arrival to first token, and between two tokens: what half and ninety-nine
+/// of a hundred did not exceed.
+const TTFT: &str = "TTFT P50/P99";
+const TOKENS: &str = " ITL P50/P99";
 
 const NAME_COLUMNS_MIN: usize = 10;
 const NAME_COLUMNS_MAX: usize = 48;
+
+/// Where times are shown, columns from this width on make room until a name has
+/// as much.
+const SPARE_FROM: usize = 150;
+const NAME_COLUMNS_WANTED: usize = 18;
 
 pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
     if screen.engines.is_empty() {
@@ -54,8 +67,8 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
         let text = format!(" None of {} engines has this in it.", screen.engines.len());
         return Page::of(vec![Line::raw(text)]);
     }
-    let shown: Vec<&Column> = COLUMNS.iter().filter(|column| columns >= column.from).collect();
-    let taken: usize = shown.iter().map(|column| column.columns + 1).sum();
+    let shown = shown(columns, !screen.latencies.is_empty());
+    let taken = taken(&shown);
     let name_columns = columns.saturating_sub(taken + 2).clamp(NAME_COLUMNS_MIN, NAME_COLUMNS_MAX);
     let mut heading = format!(" {}", fit("ENGINE", name_columns));
     for column in &shown {
@@ -64,11 +77,36 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
     }
     ranks.sort_by(|a, b| ui.sort.order(a, b));
     let shared = Shared::of(&screen.engines, name_columns);
-    let rows = ranks.into_iter().map(|rank| row(rank, &shared, &shown)).collect();
+    let rows = ranks
+        .into_iter()
+        .map(|rank| Row { rank, latency: screen.latency(&rank.engine) })
+        .map(|one| line(&one, &shared, &shown))
+        .collect();
     Page { heading: vec![Line::styled(heading, QUIET)], ..Page::of(rows) }
 }
 
-fn row(rank: &RankState, shared: &Shared, shown: &[&Column]) -> Line<'static> {
+/// The columns that a terminal has room for. Where no engine tells its times,
+/// none is left free for them.
+fn shown(columns: usize, has_times: bool) -> Vec<&'static Column> {
+    let is_time = |column: &&Column| column.title == TTFT || column.title == TOKENS;
+    let mut shown: Vec<&Column> = COLUMNS
+        .iter()
+        .filter(|column| columns >= column.from && (has_times || !is_time(column)))
+        .collect();
+    while has_times && taken(&shown) + 2 + NAME_COLUMNS_WANTED > columns {
+        let last = shown.iter().enumerate().max_by_key(|(_, column)| column.from);
+        let Some((at, _)) = last.filter(|(_, column)| column.from >= SPARE_FROM) else { break };
+        shown.remove(at);
+    }
+    shown
+}
+
+fn taken(shown: &[&Column]) -> usize {
+    shown.iter().map(|column| column.columns + 1).sum()
+}
+
+fn line(row: &Row<'_>, shared: &Shared, shown: &[&Column]) -> Line<'static> {
+    let rank = row.rank;
     let style = style(rank.freshness);
     let mut spans = vec![Span::raw(" ")];
     let name_columns = shared.columns;
@@ -80,7 +118,7 @@ fn row(rank: &RankState, shared: &Shared, shown: &[&Column]) -> Line<'static> {
         spans.push(Span::styled(fit(&name, name_columns), style));
     }
     for column in shown {
-        let text = fit(&right(&(column.text)(rank), column.columns), column.columns);
+        let text = fit(&right(&(column.text)(row), column.columns), column.columns);
         spans.push(Span::styled(format!(" {text}"), style));
     }
     Line::from(spans)
@@ -166,8 +204,16 @@ fn state(rank: &RankState) -> String {
     format!("{:6} {:8}", rank.freshness, rank.activity)
 }
 
-fn number(rank: &RankState, field: Field) -> String {
-    rank.value(field).map_or_else(|| ABSENT.to_owned(), count)
+fn number(row: &Row<'_>, field: Field) -> String {
+    row.rank.value(field).map_or_else(|| ABSENT.to_owned(), count)
+}
+
+fn times(row: &Row<'_>, of: fn(&LatencyState) -> Option<Quantiles>) -> String {
+    let quantiles = row.latency.and_then(of);
+    quantiles.map_or_else(
+        || ABSENT.to_owned(),
+        |of| format!("{}/{}", duration(of.p50_ms), duration(of.p99_ms)),
+    )
 }
 
 fn cache(rank: &RankState) -> String {

@@ -8,9 +8,11 @@ use super::engines::name;
 use super::events::{origin, sentence};
 use super::hardware::{DeviceKind, Sign};
 use super::screen::Screen;
-use super::text::{ABSENT, age, count, percent, said as or_absent, shown, span, width};
+use super::text::{ABSENT, age, count, duration, percent, said as or_absent, shown, span, width};
 use crate::schema::{Field, utc_text};
-use crate::web::{EventState, HostState, NatsState, RankState, SamplerStatus, Status};
+use crate::web::{
+    EventState, HostState, LatencyState, NatsState, RankState, SamplerStatus, Status,
+};
 
 /// Events in the plain form: the latest.
 const EVENTS_SHOWN: usize = 10;
@@ -55,6 +57,7 @@ pub fn plain(screen: &Screen) -> String {
         lines.push(format!("NOT READY: {}", shown(sentence)));
     }
     lines.extend(engine_lines(&screen.engines));
+    lines.extend(screen.latencies.iter().map(latency_line));
     lines.extend(
         screen.gauges.iter().map(|gauge| format!("host {}: {}", shown(&gauge.label), gauge.text)),
     );
@@ -117,6 +120,19 @@ fn engine_lines(engines: &[RankState]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+fn latency_line(of: &LatencyState) -> String {
+    let kinds = [
+        ("first token", of.ttft),
+        ("between tokens", of.inter_token),
+        ("whole request", of.end_to_end),
+    ];
+    let times = kinds.iter().filter_map(|(what, quantiles)| {
+        quantiles.map(|of| format!("{what} {}/{}", duration(of.p50_ms), duration(of.p99_ms)))
+    });
+    let times: Vec<String> = times.collect();
+    shown(&format!("latency {} (p50/p99): {}", of.engine, times.join(", ")))
+}
+
 fn cells(rank: &RankState) -> [String; HEADINGS.len()] {
     let said =
         |field, show: fn(f64) -> String| rank.value(field).map_or_else(|| ABSENT.to_owned(), show);
@@ -138,8 +154,8 @@ fn cells(rank: &RankState) -> [String; HEADINGS.len()] {
     ]
 }
 
-/// The screen as one line of JSON: `time`, `status`, `ranks`, `host` and
-/// `events`, each as the routes of `/v1` say it; and what is made of the
+/// The screen as one line of JSON: `time`, `status`, `ranks`, `latencies`, `host`
+/// and `events`, each as the routes of `/v1` say it; and what is made of the
 /// readings of `host`, `containers` with their rates and engines, and
 /// `hardware` with what is not at rest.
 #[must_use]
@@ -150,6 +166,7 @@ pub fn json(screen: &Screen) -> String {
         simulated: bool,
         status: &'a Status,
         ranks: &'a [RankState],
+        latencies: &'a [LatencyState],
         host: &'a HostState,
         containers: &'a [Container],
         hardware: &'a [DeviceKind],
@@ -160,6 +177,7 @@ pub fn json(screen: &Screen) -> String {
         simulated: screen.simulated(),
         status: &screen.status,
         ranks: &screen.engines,
+        latencies: &screen.latencies,
         host: &screen.host,
         containers: &screen.containers,
         hardware: &screen.hardware,

@@ -5,7 +5,7 @@ use super::gauges::{self, Gauge};
 use super::hardware::{self, DeviceKind};
 use super::history::History;
 use crate::schema::Event;
-use crate::web::{HostState, RankState, Sources, Status};
+use crate::web::{HostState, LatencyState, RankState, Sources, Status};
 
 /// All that there is to show at one instant.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Screen {
     pub status: Status,
     /// Every rank, by engine, rank and front end.
     pub engines: Vec<RankState>,
+    /// How long requests took, of every engine that tells it.
+    pub latencies: Vec<LatencyState>,
     /// The node's readings.
     pub host: HostState,
     /// The node's load, of what was read.
@@ -68,6 +70,7 @@ impl Screen {
             containers: container::all(&host, history, &engines),
             hardware: hardware::all(&host, history),
             engines,
+            latencies: LatencyState::all(&sources.names, &sources.steps),
             gauges: gauges::host(&host, history),
             cores: gauges::cores(&host),
             own: gauges::own(&host, history),
@@ -80,6 +83,12 @@ impl Screen {
     #[must_use]
     pub fn simulated(&self) -> bool {
         self.status.simulated || self.engines.iter().any(|rank| rank.simulated)
+    }
+
+    /// How long this engine's requests took, where it tells.
+    #[must_use]
+    pub fn latency(&self, engine: &str) -> Option<&LatencyState> {
+        self.latencies.iter().find(|of| of.engine == engine)
     }
 
     /// The gauge with this label.

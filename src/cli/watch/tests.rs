@@ -14,7 +14,8 @@ use super::picture::svg;
 use super::*;
 use crate::newest::{Names, NewestStep, ReadingCell, ReadingTable, StepTable};
 use crate::schema::{
-    Engine, Event, EventKind, Field, Flag, MetricId, Reading, Role, Severity, StepCore,
+    Engine, EngineDetails, Event, EventKind, Field, Flag, MetricId, Reading, Role, Severity,
+    Sketch, SketchKind, StepCore,
 };
 use crate::web::{
     DeviceState, HostState, LossCount, NatsState, NatsStatus, SamplerState, SamplerStatus, Sources,
@@ -197,6 +198,25 @@ fn three() -> Node {
     node
 }
 
+/// Three engines, of which two tell how long their requests took.
+fn timed() -> Node {
+    let node = three();
+    for (name, scale) in [("10.0.0.7:8000", 1.0), ("10.0.0.8:8000", 0.03)] {
+        let sketch = |kind, us: &[(f64, u32)]| {
+            let mut sketch = Sketch::new(kind);
+            us.iter().for_each(|(us, times)| sketch.add(us * scale, *times));
+            sketch
+        };
+        let sketches = vec![
+            sketch(SketchKind::Ttft, &[(180_000.0, 90), (2_400_000.0, 10)]),
+            sketch(SketchKind::InterToken, &[(9_100.0, 900), (64_000.0, 90)]),
+        ];
+        let instance = Engine::named(name, "").instance;
+        node.names.details().put(EngineDetails { instance, sketches, ..EngineDetails::default() });
+    }
+    node
+}
+
 /// A screen to show.
 pub(super) fn screen_of_three() -> Screen {
     three().screen()
@@ -313,12 +333,13 @@ fn every_screen_looks_as_it_was_last_found_good() {
     let on = |tab| Ui { tab, ..Ui::default() };
     let sorted = Ui { sort: Sort::Waiting, place: Place::at(5), ..Ui::default() };
     let help = Ui { help: true, ..Ui::default() };
-    let (empty, three, many, overdue, simulated) = (
+    let (empty, three, many, overdue, simulated, timed) = (
         Node::new().screen(),
         three().screen(),
         many().screen(),
         overdue().screen(),
         simulated().screen(),
+        timed().screen(),
     );
     for (name, screen, ui, columns, rows) in [
         ("empty", &empty, on(Tab::Engines), 80, 24),
@@ -338,6 +359,9 @@ fn every_screen_looks_as_it_was_last_found_good() {
         ("overdue_events", &overdue, on(Tab::Events), 80, 24),
         ("overdue_health", &overdue, on(Tab::Health), 80, 24),
         ("simulated", &simulated, on(Tab::Engines), 80, 24),
+        ("timed_narrow", &timed, on(Tab::Engines), 120, 8),
+        ("timed", &timed, on(Tab::Engines), 150, 8),
+        ("timed_wide", &timed, on(Tab::Engines), 210, 8),
     ] {
         let text = lines(&drawn(screen, &ui, columns, rows));
         check(&format!("tests/captures/screens/{name}.txt"), &text);
@@ -346,6 +370,7 @@ fn every_screen_looks_as_it_was_last_found_good() {
     check("tests/captures/screens/overdue_plain.txt", &plain(&overdue));
     check("tests/captures/screens/empty_plain.txt", &plain(&empty));
     check("tests/captures/screens/simulated_plain.txt", &plain(&simulated));
+    check("tests/captures/screens/timed_plain.txt", &plain(&timed));
 }
 
 #[test]
@@ -367,6 +392,27 @@ fn nothing_from_outside_reaches_a_terminal_or_a_pipe_as_a_control() {
         let control = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
         assert!(!text.contains(control) && !plain(&screen).contains(control), "{tab:?}");
     }
+}
+
+#[test]
+fn no_width_cuts_a_name_for_the_sake_of_times() {
+    let (three, timed) = (three().screen(), timed().screen());
+    for columns in 20..240 {
+        let text = lines(&drawn(&timed, &Ui::default(), columns, 12));
+        let name_columns = |text: &str| {
+            let heading = text.lines().find(|line| line.starts_with(" ENGINE")).unwrap_or_default();
+            heading.find("STATE").unwrap_or(0)
+        };
+        let without = name_columns(&lines(&drawn(&three, &Ui::default(), columns, 12)));
+        let with = name_columns(&text);
+        assert!(
+            with >= 18.min(without),
+            "{columns} columns: {with} for the name, {without} without"
+        );
+        assert_eq!(text.contains("TTFT P50/P99"), columns >= 150, "{columns}\n{text}");
+    }
+    assert_eq!(timed.latency("10.0.0.7:8000").map(|of| of.ttft.is_some()), Some(true));
+    assert_eq!(timed.latency("10.0.0.7:8001"), None);
 }
 
 #[test]

@@ -111,6 +111,18 @@ pub(in crate::cli) fn age(ms: f64) -> String {
     }
 }
 
+/// ms as a duration in at most five columns: `4.2ms`, `420ms`, `4.2s`, `42min`.
+pub(in crate::cli) fn duration(ms: f64) -> String {
+    match ms {
+        ms if ms < 9.95 => format!("{ms:.1}ms"),
+        ms if ms < 999.5 => format!("{ms:.0}ms"),
+        ms if ms < 99_950.0 => format!("{:.1}s", ms / 1000.0),
+        ms if ms < 999_500.0 => format!("{:.0}s", ms / 1000.0),
+        ms if ms < 5_970_000.0 => format!("{:.0}min", ms / 60_000.0),
+        ms => format!("{:.0}h", (ms / 3_600_000.0).min(9999.0)),
+    }
+}
+
 /// ms as a time of running: `42 s`, `5 min`, `3 h 12 min`, `12 d 3 h`.
 pub(in crate::cli) fn span(ms: u64) -> String {
     let second = ms / 1000;
@@ -246,6 +258,20 @@ mod tests {
             (1e300, "99999 d"),
         ] {
             assert_eq!(age(ms), expected);
+        }
+        for (ms, expected) in [
+            (0.0, "0.0ms"),
+            (9.94, "9.9ms"),
+            (9.96, "10ms"),
+            (999.4, "999ms"),
+            (999.6, "1.0s"),
+            (99_960.0, "100s"),
+            (999_600.0, "17min"),
+            (5_969_000.0, "99min"),
+            (7_200_000.0, "2h"),
+            (1e300, "9999h"),
+        ] {
+            assert_eq!(duration(ms), expected);
         }
         for (ms, expected) in [
             (42_000, "42 s"),

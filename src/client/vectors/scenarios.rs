@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytemuck::Zeroable;
 use serde_json::{Map, Value, json};
 
-use super::hex;
+use super::{hex, said};
 use crate::client::pick::seed_chance;
 use crate::client::{
     Ask, NoPick, Patience, Pick, Policy, RankState, Ranks, Reservation, Score, View, ViewCore,
@@ -20,13 +20,14 @@ use crate::platform::clock::MILLISECOND_NS as MS;
 use crate::schema::{BatchHead, BatchWriter, Engine, Field, Flag, StepCore, Tables};
 
 /// Flags that scenarios raise, by their names.
-const FLAGS: [Flag; 6] = [
+const FLAGS: [Flag; 7] = [
     Flag::Heartbeat,
     Flag::Draining,
     Flag::Asleep,
     Flag::Warming,
     Flag::Goodbye,
     Flag::TokensEstimated,
+    Flag::Partial,
 ];
 
 /// What a scenario has at hand while it is played.
@@ -36,11 +37,11 @@ struct Player {
     reserved: HashMap<String, Reservation>,
 }
 
-fn number(json: &Value, key: &str, default: u64) -> u64 {
+pub(super) fn number(json: &Value, key: &str, default: u64) -> u64 {
     json.get(key).map_or(default, |value| value.as_u64().expect("a whole number"))
 }
 
-fn word<'a>(json: &'a Value, key: &str) -> &'a str {
+pub(super) fn word<'a>(json: &'a Value, key: &str) -> &'a str {
     json[key].as_str().expect("a word")
 }
 
@@ -107,7 +108,14 @@ fn message(act: &Value) -> Vec<u8> {
         })
         .collect();
     let held_ns = number(act, "held_ms", 0) * MS;
-    let tables = Tables { steps: &steps, engines: &engines, held_ns, ..Tables::default() };
+    let details: Vec<_> = list("details").iter().map(said::details).collect();
+    let tables = Tables {
+        steps: &steps,
+        engines: &engines,
+        details: &details,
+        held_ns,
+        ..Tables::default()
+    };
     BatchWriter::default().write(&head, &tables).to_vec()
 }
 
@@ -164,7 +172,7 @@ fn rank(state: &RankState) -> Value {
         "error_ns": state.error_ns, "lost": state.lost, "freshness": state.freshness.name(),
         "activity": state.activity.name(), "in_flight": state.in_flight,
         "unaccounted": state.unaccounted, "unaccounted_tokens": state.unaccounted_tokens,
-        "known": known(&state.step),
+        "flags": state.step.flags, "known": known(&state.step),
     })
 }
 
@@ -204,6 +212,7 @@ impl Player {
                     "activity": state.activity.name(), "known": known(&state.step),
                 }));
             }
+            "details" => return Some(said::told(&self.view, act)),
             "pick" => {
                 let picks = (0..number(act, "times", 1)).map(|_| {
                     chosen(&self.view.pick_at(now_ns, &ask(act), &policy(act), &score(act)))
