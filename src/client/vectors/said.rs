@@ -53,6 +53,7 @@ pub(super) fn details(json: &Value) -> Arc<EngineDetails> {
         adapters: adapters.collect(),
         speculation,
         transfer,
+        devices: Vec::new(),
     })
 }
 
