@@ -1,0 +1,10 @@
+//! How good the diagnosis is: recorded incidents, generated scenarios and
+//! healthy traces, each with what a person knows about it, held against what
+//! the rules say.
+
+mod cases;
+mod classes;
+mod dice;
+mod lines;
+mod score;
+mod trace;
