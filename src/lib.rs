@@ -39,6 +39,10 @@ pub mod pipeline;
 #[cfg(all(feature = "agent", not(loom)))]
 pub mod journal;
 
+// Given facts and the time, decides; no clock, thread or socket of its own.
+#[cfg(all(feature = "agent", not(loom)))]
+pub mod diagnosis;
+
 // What a router links: the load of every engine, with its age, and a choice.
 #[cfg(all(feature = "client", not(loom)))]
 pub mod client;

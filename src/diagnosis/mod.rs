@@ -1,0 +1,33 @@
+//! Given facts and the time, decides: what is wrong, why, and what to do.
+//!
+//! A [`Stage`] judges one node. It folds facts into what is [`Known`] and asks
+//! the rules whose facts changed; a rule says what it concludes on its
+//! [`Bench`]; verdicts are kept in one place, whoever concludes them. Nothing
+//! here reads a clock, waits, or does input or output, and everything is
+//! bounded.
+
+mod at;
+mod bench;
+mod conclusion;
+mod fact;
+mod known;
+mod plan;
+mod rule;
+pub mod rules;
+mod seen;
+mod stage;
+mod subject;
+mod verdicts;
+
+pub use at::At;
+pub use bench::Bench;
+pub use conclusion::{Conclusion, LimitSource, event_evidence, reading_evidence, told_evidence};
+pub use fact::Fact;
+pub use known::{
+    DEVICES_MAX, DeviceFacts, ENGINES_MAX, EngineFacts, Held, Known, Place, RankFacts,
+};
+pub use plan::{Plan, RulePlan};
+pub use rule::{Entry, Look, Page, Reach, Relation, Rule, Setting, Wants};
+pub use stage::{Stage, Tally};
+pub use subject::{Subject, verdict_id};
+pub use verdicts::VERDICTS_MAX;

@@ -1,0 +1,305 @@
+//! The stage: facts and time in, verdicts out.
+
+use super::at::{At, Clock, SECOND_NS};
+use super::bench::Bench;
+use super::fact::Fact;
+use super::known::{Known, Place, Rules};
+use super::plan::Plan;
+use super::rule::{Entry, Look, Relation, Rule};
+use super::rules;
+use super::seen::Seen;
+use super::verdicts::Verdicts;
+use crate::schema::{Event, Verdict};
+
+/// Judges one node. Pure: it has no clock, thread, socket or randomness, and
+/// the same facts give the same verdicts, to the byte.
+#[derive(Debug)]
+pub struct Stage {
+    pub(super) clock: Clock,
+    pub(super) known: Known,
+    pub(super) plan: Plan,
+    pub(super) verdicts: Verdicts,
+    pub(super) seen: Seen,
+    rules: Vec<Slot>,
+    wanted: Wanted,
+    round_ns: u64,
+    tally: Tally,
+}
+
+/// What happened to the facts that a stage was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Facts told.
+    pub facts: u64,
+    /// Events that were told before.
+    pub repeated: u64,
+    /// Facts about devices, engines or metrics that found no room.
+    pub facts_refused: u64,
+    /// Conclusions that found no room among the verdicts.
+    pub verdicts_refused: u64,
+    /// Revisions that nobody took in time.
+    pub revisions_lost: u64,
+}
+
+/// What a verdict needs to know of its rule.
+#[derive(Debug)]
+pub(super) struct Profile {
+    pub(super) name: String,
+    pub(super) page: String,
+    pub(super) entry: &'static Entry,
+    pub(super) relations: &'static [Relation],
+    pub(super) follows_driver: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    profile: Profile,
+    rule: Box<dyn Rule>,
+}
+
+/// Which rules want which facts, one bit each.
+#[derive(Debug)]
+struct Wanted {
+    metrics: Box<[Rules; METRIC_END]>,
+    events: [Rules; EVENT_END],
+    devices: Rules,
+    engines: Rules,
+    steps: Rules,
+    details: Rules,
+    ticks: Rules,
+}
+
+/// One past the highest number of a metric that a rule can want.
+const METRIC_END: usize = 1024;
+/// One past the highest number of an event's kind.
+const EVENT_END: usize = 64;
+/// What is due is looked at this often, by the time of the facts.
+const ROUND_NS: u64 = SECOND_NS / 4;
+
+impl Stage {
+    /// A stage that knows nothing yet.
+    #[must_use]
+    pub fn new(node: &str, plan: Plan) -> Self {
+        let rules: Vec<Slot> = rules::ALL
+            .iter()
+            .filter(|entry| plan.runs(entry.name))
+            .map(|entry| Slot::new(entry))
+            .collect();
+        let mut wanted = Wanted::new();
+        for (at, slot) in rules.iter().enumerate() {
+            wanted.add(at, slot.profile.entry);
+        }
+        Self {
+            clock: Clock::new(),
+            known: Known::new(node.to_owned()),
+            plan,
+            verdicts: Verdicts::default(),
+            seen: Seen::default(),
+            rules,
+            wanted,
+            round_ns: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes a fact.
+    pub fn fact(&mut self, at: At, fact: Fact<'_>) {
+        self.pass(at);
+        self.tally.facts += 1;
+        let now_ns = self.clock.now_ns;
+        match fact {
+            Fact::Reading(reading) => {
+                let rules = self.wanted.metric(reading.metric);
+                if let Some(of) = self.known.take_reading(reading, now_ns) {
+                    of.due |= rules;
+                }
+            }
+            Fact::Step(step) => {
+                let rules = self.wanted.steps;
+                if let Some(of) = self.known.take_step(step, now_ns) {
+                    of.due |= rules;
+                }
+            }
+            Fact::Event(event) => self.event(at, event),
+            Fact::Device(device) => {
+                if self.known.take_device(device, now_ns).is_some() {
+                    self.dispatch(at, self.wanted.devices, &fact);
+                }
+            }
+            Fact::Engine(engine) => {
+                if self.known.take_engine(engine, now_ns).is_some() {
+                    self.dispatch(at, self.wanted.engines, &fact);
+                }
+            }
+            Fact::Details(details) => {
+                if self.known.take_details(details, now_ns).is_some() {
+                    self.dispatch(at, self.wanted.details, &fact);
+                }
+            }
+        }
+        self.forget();
+    }
+
+    /// Lets time pass: hold times, missing data, quiet times.
+    pub fn tick(&mut self, at: At) {
+        self.pass(at);
+    }
+
+    /// The revisions since the last call, in their order.
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        self.verdicts.take()
+    }
+
+    /// Every verdict that stands, in the order of the ids.
+    pub fn open(&self) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.open_cases().map(|case| &case.verdict)
+    }
+
+    /// What happened to the facts so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            facts_refused: self.known.refused,
+            verdicts_refused: self.verdicts.refused,
+            revisions_lost: self.verdicts.untold,
+            ..self.tally
+        }
+    }
+
+    fn event(&mut self, at: At, event: &Event) {
+        if !self.seen.first(event.id) {
+            self.tally.repeated += 1;
+            return;
+        }
+        let rules = self.wanted.events.get(event.kind as usize).copied().unwrap_or(0);
+        self.dispatch(at, rules, &Fact::Event(event));
+    }
+
+    /// Hands a fact to the rules that want it.
+    fn dispatch(&mut self, at: At, rules: Rules, fact: &Fact<'_>) {
+        self.each(at, rules, |rule, bench| rule.fact(fact, bench));
+    }
+
+    fn each(&mut self, at: At, rules: Rules, mut call: impl FnMut(&mut dyn Rule, &mut Bench<'_>)) {
+        for slot in bits(rules) {
+            let Some(slot) = self.rules.get_mut(slot) else { continue };
+            let mut bench = Bench {
+                at,
+                now_ns: self.clock.now_ns,
+                known: &self.known,
+                plan: &self.plan,
+                rule: &slot.profile,
+                verdicts: &mut self.verdicts,
+            };
+            call(&mut *slot.rule, &mut bench);
+        }
+    }
+
+    /// Lets time pass, with a round where one is due.
+    fn pass(&mut self, at: At) {
+        self.clock.pass(at);
+        if self.clock.now_ns.saturating_sub(self.round_ns) >= ROUND_NS {
+            self.round_ns = self.clock.now_ns;
+            self.round(at);
+        }
+    }
+
+    /// Looks at everything that is due.
+    fn round(&mut self, at: At) {
+        self.each(at, self.wanted.ticks, |rule, bench| rule.tick(bench));
+        let (devices, engines) = self.known.places();
+        for slot in 0..devices {
+            self.look(at, Place::Device(slot));
+        }
+        for slot in 0..engines {
+            self.look(at, Place::Engine(slot));
+        }
+        self.verdicts.round(self.clock.now_ns, at.wall_ns);
+    }
+
+    fn look(&mut self, at: At, place: Place) {
+        let due = self.known.settle(place);
+        if due == 0 {
+            return;
+        }
+        let mut again: Rules = 0;
+        for bit in bits(due) {
+            self.each(at, 1 << bit, |rule, bench| {
+                if rule.look(place, bench) == Look::Again {
+                    again |= 1 << bit;
+                }
+            });
+        }
+        self.known.owe(place, again);
+    }
+
+    /// Tells rules of places that were given to others.
+    fn forget(&mut self) {
+        while let Some(place) = self.known.forgotten.pop() {
+            for slot in &mut self.rules {
+                slot.rule.forget(place);
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(entry: &'static Entry) -> Self {
+        let profile = Profile {
+            name: entry.name.to_owned(),
+            page: format!("rules/{}.md", entry.name),
+            entry,
+            relations: entry.consequence_of,
+            follows_driver: entry.follows_driver,
+        };
+        Self { profile, rule: (entry.open)() }
+    }
+}
+
+impl Wanted {
+    fn new() -> Self {
+        Self {
+            metrics: Box::new([0; METRIC_END]),
+            events: [0; EVENT_END],
+            devices: 0,
+            engines: 0,
+            steps: 0,
+            details: 0,
+            ticks: 0,
+        }
+    }
+
+    fn add(&mut self, slot: usize, entry: &Entry) {
+        let bit: Rules = 1 << slot;
+        let wants = &entry.wants;
+        for metric in wants.metrics {
+            self.metrics[*metric as usize] |= bit;
+        }
+        for kind in wants.events {
+            self.events[*kind as usize] |= bit;
+        }
+        let flag = |wanted: bool| if wanted { bit } else { 0 };
+        self.devices |= flag(wants.devices);
+        self.engines |= flag(wants.engines);
+        self.steps |= flag(wants.steps);
+        self.details |= flag(wants.details);
+        self.ticks |= flag(wants.ticks);
+    }
+
+    fn metric(&self, number: u16) -> Rules {
+        self.metrics.get(usize::from(number)).copied().unwrap_or(0)
+    }
+}
+
+/// The numbers of the bits that are set, from the lowest on.
+fn bits(mut rules: Rules) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = rules.trailing_zeros() as usize;
+        (rules != 0).then(|| {
+            rules &= rules - 1;
+            bit
+        })
+    })
+}
+
+const _: () = assert!(rules::ALL.len() <= Rules::BITS as usize, "one bit per rule");
