@@ -5,6 +5,9 @@
 mod cases;
 mod classes;
 mod dice;
+mod families;
 mod lines;
+mod run;
 mod score;
 mod trace;
+mod world;
