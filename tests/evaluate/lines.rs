@@ -234,7 +234,7 @@ impl<'a> Line<'a> {
             }
             "fault" => cast.fault(first, second, text)?,
             "event" => {
-                let kind = (1..100).map(EventKind::from_number).find(|kind| kind.name() == first);
+                let kind = (1..100).map(EventKind::from_number).find(|kind| format!("{kind:?}") == first);
                 let kind = kind.ok_or_else(|| format!("no kind of event is called {first}"))?;
                 event(kind, severity_of(kind), source_of(kind), second, text, 0)
             }

@@ -108,19 +108,24 @@ fn seed_of(family: &Family, seed: u64) -> u64 {
     name ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Everything that a scenario says, as text.
+/// A digest of everything that a scenario says.
 #[cfg(test)]
-fn told(family: &Family, seed: u64) -> String {
-    use std::fmt::Write as _;
+fn told(family: &Family, seed: u64) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-    let mut text = String::new();
+    let mut digest = DefaultHasher::new();
     let mut take = |at: Moment, fact: &Fact| {
-        let _ = writeln!(text, "{} {fact:?}", at.since_ns);
+        at.since_ns.hash(&mut digest);
+        match fact {
+            Fact::Reading(of) => (of.device, of.metric, of.value.to_bits()).hash(&mut digest),
+            Fact::Step(step) => digest.write(bytemuck::bytes_of(&**step)),
+            fact => format!("{fact:?}").hash(&mut digest),
+        }
     };
     let mut world = World::new(seed_of(family, seed), &family.build, &mut take);
     (family.play)(&mut world);
-    let truth = format!("{:?}", world.truth);
-    text + &truth
+    format!("{:?}", world.truth).hash(&mut digest);
+    digest.finish()
 }
 
 #[test]
@@ -136,7 +141,7 @@ fn a_seed_plays_the_same_scenario_every_time() {
 #[test]
 fn time_never_runs_back_and_what_is_expected_lies_within() {
     for family in crate::families::all().filter(|family| !family.name.starts_with("healthy")) {
-        for seed in 0..3 {
+        for seed in 0..2 {
             let mut last_ns = 0;
             let mut take = |at: Moment, _: &Fact| {
                 assert!(at.since_ns >= last_ns, "{}: time runs back", family.name);

@@ -122,7 +122,7 @@ fn restarts(world: &mut World<'_, '_>) {
     world.run(60);
     for time in 0..6 {
         if time == 3 {
-            let expected = world.expect("engine.restarting", ENGINE, 400);
+            let expected = world.expect("engine.restarting", ENGINE, 200);
             expected.severities = vec![Severity::Warning, Severity::Error, Severity::Critical];
         }
         serving(world).alive = false;

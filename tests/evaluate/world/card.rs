@@ -183,7 +183,7 @@ impl Card {
             name: self.name.clone(),
             kind: self.model.kind.into(),
             vendor: vendor.into(),
-            uuid: format!("{}-{:08x}", self.model.kind.to_uppercase(), self.index * 2_654_435_761),
+            uuid: format!("{}-{:08x}", self.model.kind.to_uppercase(), self.index.wrapping_mul(2_654_435_761)),
             accelerator: Some(Box::new(Accelerator {
                 device_model: self.model.name.into(),
                 serial: format!("16539230{:05}", self.index),

@@ -45,6 +45,8 @@ pub(crate) struct World<'t, 'f> {
     pub(crate) cards_sampled: bool,
     period_ns: u64,
     now: Moment,
+    /// How late the last sample was; the next is due as if it had not been.
+    late_ns: u64,
     last_slow_ns: Option<u64>,
     serial: u64,
     take: &'t mut Taker<'f>,
@@ -81,6 +83,7 @@ impl<'t, 'f> World<'t, 'f> {
             cards_sampled: true,
             period_ns: period_s * SECOND,
             now: Moment::default(),
+            late_ns: 0,
             last_slow_ns: None,
             serial: 0,
             take,
@@ -123,19 +126,21 @@ impl<'t, 'f> World<'t, 'f> {
     /// that has passed goes with it.
     pub(crate) fn run_with(&mut self, seconds: u64, mut change: impl FnMut(&mut Self, f64)) {
         let (begin_ns, end_ns) = (self.now.since_ns, self.now.since_ns + seconds * SECOND);
-        while self.now.since_ns + self.period_ns <= end_ns {
+        while self.now.since_ns + self.period_ns <= end_ns + self.late_ns {
             let share = (self.now.since_ns - begin_ns) as f64 / (end_ns - begin_ns).max(1) as f64;
             change(self, share);
             self.sample();
         }
-        self.now.since_ns = self.now.since_ns.max(end_ns);
+        if self.now.since_ns < end_ns {
+            (self.now.since_ns, self.late_ns) = (end_ns, 0);
+        }
     }
 
     fn sample(&mut self) {
         let seconds = self.period_ns as f64 / SECOND as f64;
         let jitter_ns = (self.dice.share() * 0.01 * SECOND as f64) as u64;
-        let due_ns = self.now.since_ns + self.period_ns;
-        self.now.since_ns = due_ns + jitter_ns;
+        let due_ns = self.now.since_ns + self.period_ns - self.late_ns;
+        (self.now.since_ns, self.late_ns) = (due_ns + jitter_ns, jitter_ns);
         let slow = self.last_slow_ns.is_none_or(|last| due_ns >= last + SLOW_NS);
         if slow {
             self.last_slow_ns = Some(due_ns);
@@ -166,7 +171,6 @@ impl<'t, 'f> World<'t, 'f> {
             }
         }
         self.serve(seconds, slow);
-        self.now.since_ns = due_ns;
     }
 
     fn serve(&mut self, seconds: f64, slow: bool) {
@@ -193,7 +197,8 @@ impl<'t, 'f> World<'t, 'f> {
     }
 
     /// A moment passes between two facts.
-    pub(crate) fn wait_ms(&mut self, milliseconds: u64) {
+    pub(crate) const fn wait_ms(&mut self, milliseconds: u64) {
+        self.late_ns = 0;
         self.now.since_ns += milliseconds * SECOND / 1000;
     }
 
