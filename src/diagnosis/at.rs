@@ -26,17 +26,24 @@ pub(super) struct Clock {
     raw_ns: Option<u64>,
     /// The wall's time of the newest fact.
     pub(super) wall_ns: u64,
+    /// The wall's time at which a snapshot was taken, until the first fact,
+    /// and the longest time that may have passed since.
+    resumed: Option<(u64, u64)>,
 }
 
 impl Clock {
     pub(super) const fn new() -> Self {
-        Self { now_ns: BASE_NS, raw_ns: None, wall_ns: 0 }
+        Self { now_ns: BASE_NS, raw_ns: None, wall_ns: 0, resumed: None }
     }
 
     /// Lets the time of a fact pass. A fact that is a little late belongs to
     /// the present; a clock that was set far back began anew, and time goes on
     /// from where it was.
     pub(super) fn pass(&mut self, at: At) {
+        if let Some((wall_ns, most_ns)) = self.resumed.take() {
+            let down_ns = at.wall_ns.saturating_sub(wall_ns).min(most_ns);
+            self.now_ns = self.now_ns.saturating_add(down_ns);
+        }
         self.wall_ns = at.wall_ns;
         let raw_ns = self.raw_ns.unwrap_or(at.monotonic_ns);
         if at.monotonic_ns >= raw_ns {
@@ -47,9 +54,11 @@ impl Clock {
         }
     }
 
-    /// Lets time pass that nobody saw, as while the agent was down.
-    pub(super) const fn skip(&mut self, ns: u64) {
-        self.now_ns = self.now_ns.saturating_add(ns);
+    /// Goes on from a snapshot: what the wall says at the first fact tells how
+    /// much time nobody saw pass.
+    pub(super) const fn began_at(&mut self, wall_ns: u64, most_ns: u64) {
+        self.resumed = Some((wall_ns, most_ns));
+        self.wall_ns = wall_ns;
     }
 }
 

@@ -23,7 +23,7 @@ pub const DEVICES_MAX: usize = 16_384;
 /// Most engines known at once.
 pub const ENGINES_MAX: usize = 4096;
 /// Most ranks and producers of one engine.
-pub const RANKS_MAX: usize = 256;
+pub(super) const RANKS_MAX: usize = 256;
 /// Most readings of one device.
 const READINGS_MAX: usize = 256;
 /// A device or engine that was silent for this long makes room for another.
@@ -83,6 +83,9 @@ pub struct Known {
     pub(super) node: String,
     devices: Vec<Option<DeviceFacts>>,
     device_at: BTreeMap<u32, u32>,
+    /// Places of devices by name, and by PCI address without function.
+    named: BTreeMap<String, u32>,
+    addressed: BTreeMap<String, u32>,
     engines: Vec<Option<EngineFacts>>,
     engine_at: BTreeMap<u64, u32>,
     /// Facts that found no room.
@@ -130,6 +133,8 @@ impl Known {
             node,
             devices: Vec::new(),
             device_at: BTreeMap::new(),
+            named: BTreeMap::new(),
+            addressed: BTreeMap::new(),
             engines: Vec::new(),
             engine_at: BTreeMap::new(),
             refused: 0,
@@ -168,19 +173,16 @@ impl Known {
     /// The device with this name.
     #[must_use]
     pub fn device_named(&self, name: &str) -> Option<(Place, &DeviceFacts)> {
-        self.devices().find(|(_, of)| of.device.name == name)
+        let place = Place::Device(*self.named.get(name)?);
+        Some((place, self.device(place)?))
     }
 
     /// The device at this PCI address, with or without its function.
     #[must_use]
     pub fn device_at_pci(&self, address: &str) -> Option<(Place, &DeviceFacts)> {
-        let address = address.to_ascii_lowercase();
-        let address = address.split('.').next().unwrap_or_default();
-        self.devices().find(|(_, of)| {
-            let pci = of.device.accelerator.as_ref().map(|of| of.pci.as_str());
-            let pci = pci.filter(|pci| !pci.is_empty() && !of.device.name.contains('/'));
-            pci.is_some_and(|pci| pci.split('.').next() == Some(address))
-        })
+        let address = address.split('.').next().unwrap_or_default().to_ascii_lowercase();
+        let place = Place::Device(*self.addressed.get(&address)?);
+        Some((place, self.device(place)?))
     }
 
     /// The engine of this instance.
@@ -204,11 +206,22 @@ impl Known {
             && (facts.device.name != device.name || facts.device.kind != device.kind)
         {
             *facts = DeviceFacts { due: facts.due, ..DeviceFacts::default() };
+            self.unname(slot);
             self.forgotten.push(Place::Device(slot));
         }
         let facts = self.devices[slot as usize].as_mut()?;
+        let new = facts.device.name.is_empty();
         facts.device.clone_from(device);
         facts.heard_ns = now_ns;
+        if new {
+            self.named.insert(device.name.clone(), slot);
+        }
+        // A part of a device lies at its whole's address.
+        let pci = device.accelerator.as_ref().filter(|of| of.parent.is_empty());
+        if let Some(pci) = pci.map(|of| &of.pci).filter(|pci| !pci.is_empty()) {
+            let address = pci.split('.').next().unwrap_or_default().to_ascii_lowercase();
+            self.addressed.insert(address, slot);
+        }
         Some(Place::Device(slot))
     }
 
@@ -361,10 +374,16 @@ impl Known {
         };
         if was {
             self.device_at.retain(|_, of| *of != slot);
+            self.unname(slot);
             self.forgotten.push(Place::Device(slot));
         }
         self.device_at.insert(index, slot);
         Some(slot)
+    }
+
+    fn unname(&mut self, slot: u32) {
+        self.named.retain(|_, of| *of != slot);
+        self.addressed.retain(|_, of| *of != slot);
     }
 
     fn engine_slot(&mut self, instance: u64, now_ns: u64) -> Option<u32> {

@@ -6,15 +6,20 @@
 //! here reads a clock, waits, or does input or output, and everything is
 //! bounded.
 
+mod assessment;
 mod at;
 mod bench;
+mod codec;
 mod conclusion;
+pub mod detectors;
 mod fact;
 mod known;
 mod plan;
 mod rule;
 pub mod rules;
 mod seen;
+mod silence;
+mod snapshot;
 mod stage;
 mod subject;
 mod verdicts;
@@ -26,8 +31,10 @@ pub use fact::Fact;
 pub use known::{
     DEVICES_MAX, DeviceFacts, ENGINES_MAX, EngineFacts, Held, Known, Place, RankFacts,
 };
-pub use plan::{Plan, RulePlan};
+pub use plan::{CodePlan, Plan, RulePlan};
 pub use rule::{Entry, Look, Page, Reach, Relation, Rule, Setting, Wants};
+pub use silence::{SILENCES_MAX, Silence};
+pub use snapshot::{SNAPSHOT_BYTES_MAX, SnapshotError};
 pub use stage::{Stage, Tally};
 pub use subject::{Subject, verdict_id};
 pub use verdicts::VERDICTS_MAX;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::rule::Entry;
-use crate::schema::Severity;
+use super::silence::Silence;
+use crate::schema::{Action, Severity};
 
 /// Thresholds, switches and silences. [`Plan::default`] is what every rule
 /// says itself.
@@ -12,6 +13,21 @@ use crate::schema::Severity;
 pub struct Plan {
     /// What was set, by the rule's name.
     pub(super) rules: BTreeMap<String, RulePlan>,
+    /// What was set of single codes, by the table's name and the code.
+    pub(super) codes: BTreeMap<(String, String), CodePlan>,
+    /// Maintenance windows.
+    pub(super) silences: Vec<Silence>,
+}
+
+/// What an operator set of one row of a table of codes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CodePlan {
+    /// It is not to be told.
+    pub disabled: bool,
+    /// What it matters.
+    pub severity: Option<Severity>,
+    /// What is to be done.
+    pub action: Option<Action>,
 }
 
 /// What an operator set of one rule.
@@ -38,6 +54,15 @@ impl Plan {
     #[must_use]
     pub fn is_set(&self, rule: &Entry, key: &str) -> bool {
         self.rules.get(rule.name).is_some_and(|of| of.numbers.contains_key(key))
+    }
+
+    /// What the operator set of a code of this table, as `xid`, `79`.
+    #[must_use]
+    pub fn code(&self, table: &str, code: &str) -> Option<&CodePlan> {
+        if self.codes.is_empty() {
+            return None;
+        }
+        self.codes.get(&(table.to_owned(), code.to_owned()))
     }
 
     /// Whether a rule runs.

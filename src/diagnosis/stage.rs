@@ -1,6 +1,7 @@
 //! The stage: facts and time in, verdicts out.
 
-use super::at::{At, Clock, SECOND_NS};
+use super::assessment::{Healths, Looks};
+use super::at::{At, BASE_NS, Clock, SECOND_NS};
 use super::bench::Bench;
 use super::fact::Fact;
 use super::known::{Known, Place, Rules};
@@ -8,8 +9,11 @@ use super::plan::Plan;
 use super::rule::{Entry, Look, Relation, Rule};
 use super::rules;
 use super::seen::Seen;
+use super::silence::{SILENCES_MAX, Silence};
+use super::subject::Subject;
+use super::verdicts::Case;
 use super::verdicts::Verdicts;
-use crate::schema::{Event, Verdict};
+use crate::schema::{Assessment, Event, EventKind, Verdict};
 
 /// Judges one node. Pure: it has no clock, thread, socket or randomness, and
 /// the same facts give the same verdicts, to the byte.
@@ -20,6 +24,10 @@ pub struct Stage {
     pub(super) plan: Plan,
     pub(super) verdicts: Verdicts,
     pub(super) seen: Seen,
+    pub(super) silences: Vec<Silence>,
+    healths: Healths,
+    /// Something that assessments rest on changed.
+    assess: bool,
     rules: Vec<Slot>,
     wanted: Wanted,
     round_ns: u64,
@@ -69,6 +77,17 @@ struct Wanted {
     ticks: Rules,
 }
 
+/// Whether nobody has told of this verdict's engine or container.
+fn is_unknown(known: &Known, of: &Verdict) -> bool {
+    match of.subject_kind.as_str() {
+        "engine" => !known.engines().any(|(_, engine)| engine.engine.name == of.subject),
+        "container" => known.device_named(&of.subject).is_none(),
+        _ => false,
+    }
+}
+
+/// What a snapshot said of engines and containers is to be confirmed so soon.
+const CONFIRM_NS: u64 = 900 * SECOND_NS;
 /// One past the highest number of a metric that a rule can want.
 const METRIC_END: usize = 1024;
 /// One past the highest number of an event's kind.
@@ -95,6 +114,9 @@ impl Stage {
             plan,
             verdicts: Verdicts::default(),
             seen: Seen::default(),
+            silences: Vec::new(),
+            healths: Healths::default(),
+            assess: true,
             rules,
             wanted,
             round_ns: 0,
@@ -123,11 +145,13 @@ impl Stage {
             Fact::Event(event) => self.event(at, event),
             Fact::Device(device) => {
                 if self.known.take_device(device, now_ns).is_some() {
+                    self.assess = true;
                     self.dispatch(at, self.wanted.devices, &fact);
                 }
             }
             Fact::Engine(engine) => {
                 if self.known.take_engine(engine, now_ns).is_some() {
+                    self.assess = true;
                     self.dispatch(at, self.wanted.engines, &fact);
                 }
             }
@@ -155,6 +179,31 @@ impl Stage {
         self.verdicts.open_cases().map(|case| &case.verdict)
     }
 
+    /// How well each accelerator, each engine and the node is.
+    #[must_use]
+    pub fn assessments(&self) -> Vec<Assessment> {
+        let looks = Looks {
+            known: &self.known,
+            verdicts: &self.verdicts,
+            healths: &self.healths,
+            now_ns: self.clock.now_ns,
+            wall_ns: self.clock.wall_ns,
+        };
+        looks.all()
+    }
+
+    /// Silences verdicts: a maintenance window, or that somebody knows. False
+    /// where there are [`SILENCES_MAX`] already.
+    pub fn silence(&mut self, silence: Silence) -> bool {
+        let wall_ns = self.clock.wall_ns;
+        self.silences.retain(|of| of.until_wall_ns > wall_ns);
+        if self.silences.len() >= SILENCES_MAX {
+            return false;
+        }
+        self.silences.push(silence);
+        true
+    }
+
     /// What happened to the facts so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -170,6 +219,17 @@ impl Stage {
         if !self.seen.first(event.id) {
             self.tally.repeated += 1;
             return;
+        }
+        let (wall_ns, now_ns) = (at.wall_ns, self.clock.now_ns);
+        let name = &event.subject;
+        match event.kind {
+            EventKind::EngineGone => {
+                self.verdicts.end_subject(Subject::engine(name), wall_ns, now_ns);
+            }
+            EventKind::ContainerEnded => {
+                self.verdicts.end_subject(Subject::container(name), wall_ns, now_ns);
+            }
+            _ => {}
         }
         let rules = self.wanted.events.get(event.kind as usize).copied().unwrap_or(0);
         self.dispatch(at, rules, &Fact::Event(event));
@@ -214,7 +274,27 @@ impl Stage {
         for slot in 0..engines {
             self.look(at, Place::Engine(slot));
         }
-        self.verdicts.round(self.clock.now_ns, at.wall_ns);
+        let now_ns = self.clock.now_ns;
+        self.verdicts.round(now_ns, at.wall_ns);
+        self.verdicts.silence(&[&self.silences, &self.plan.silences], at.wall_ns, now_ns);
+        if now_ns.saturating_sub(BASE_NS) > CONFIRM_NS {
+            let known = &self.known;
+            let gone = |of: &Verdict| is_unknown(known, of);
+            self.verdicts.end_unconfirmed(at.wall_ns, now_ns, gone);
+        }
+        if std::mem::take(&mut self.assess) || self.verdicts.is_changed() {
+            let all = self.assessments();
+            self.healths.note(&all);
+        }
+    }
+
+    /// Gives a verdict of a snapshot what its rule says of it.
+    pub(super) fn adopt_rule(&self, case: &mut Case) {
+        let rule = self.rules.iter().find(|slot| slot.profile.name == case.verdict.rule);
+        if let Some(slot) = rule {
+            case.relations = slot.profile.relations;
+            case.follows_driver = slot.profile.follows_driver;
+        }
     }
 
     fn look(&mut self, at: At, place: Place) {

@@ -6,7 +6,7 @@ use crate::diagnosis::{
 use crate::schema::{Action, Device, DeviceState, Event, EventKind, Health, Severity};
 
 /// What the family knows of this rule.
-pub static RULE: Entry = Entry {
+pub(super) static RULE: Entry = Entry {
     name: "driver_silent",
     summary: "A call of the vendor's driver does not return.",
     page: Page {
@@ -95,7 +95,7 @@ fn conclusion(name: &str, call: &str, evidence: Vec<crate::schema::Evidence>) ->
             "Reset the device; if a process stays in the kernel, reboot the node.".into(),
         ],
         // It may still serve what is on it; nobody can see.
-        health: Health::Unknown,
+        health: Health::Suspect,
         ..Conclusion::default()
     }
 }

@@ -3,6 +3,7 @@
 use crate::diagnosis::at::SECOND_NS;
 use crate::diagnosis::bench::Scene;
 use crate::diagnosis::rule::Relation;
+use crate::diagnosis::silence::Silence;
 use crate::diagnosis::{Conclusion, Subject};
 use crate::schema::{
     Action, EVIDENCE_MAX, Evidence, Health, STEPS_MAX, Severity, Verdict, VerdictState,
@@ -61,6 +62,8 @@ pub(in crate::diagnosis) struct Case {
     pub(in crate::diagnosis) flaps: u32,
     /// How long after the last occurrence it is over by itself; 0: never.
     pub(in crate::diagnosis) quiet_ns: u64,
+    /// It comes from a snapshot and nobody has said since that it holds.
+    pub(in crate::diagnosis) unconfirmed: bool,
 }
 
 impl Case {
@@ -104,10 +107,37 @@ impl Case {
             calm_ns: None,
             flaps: 0,
             quiet_ns: 0,
+            unconfirmed: false,
         };
         case.verdict.severity = conclusion.severity;
         case.put(of, conclusion);
         case
+    }
+
+    /// A verdict as a snapshot holds it; its rule and times are put in by
+    /// whoever reads them.
+    pub(in crate::diagnosis) fn restored(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            key: String::new(),
+            health: Health::Unknown,
+            follows_driver: false,
+            relations: &[],
+            by_product_of: Vec::new(),
+            by_product_ns: 0,
+            since_ns: 0,
+            touched_ns: 0,
+            evidence_ns: 0,
+            told_ns: 0,
+            revise_ns: REVISE_NS_MIN,
+            untold: false,
+            urgent: false,
+            lesser_ns: None,
+            calm_ns: None,
+            flaps: 0,
+            quiet_ns: 0,
+            unconfirmed: true,
+        }
     }
 
     pub(in crate::diagnosis) const fn is_open(&self) -> bool {
@@ -152,6 +182,19 @@ impl Case {
     pub(super) const fn seen(&mut self, now_ns: u64) {
         self.touched_ns = now_ns;
         self.calm_ns = None;
+        self.unconfirmed = false;
+    }
+
+    /// Silences it, or lets it speak; whether that is another state.
+    pub(super) fn silence(&mut self, by: Option<&Silence>) -> bool {
+        let (until, reason) = by.map_or((0, ""), |by| (by.until_wall_ns, by.reason.as_str()));
+        let verdict = &mut self.verdict;
+        let same = verdict.silenced_until_wall_ns == until && verdict.silenced_by == reason;
+        if !same {
+            verdict.silenced_until_wall_ns = until;
+            bounded_text(reason).clone_into(&mut verdict.silenced_by);
+        }
+        !same
     }
 
     /// Its condition does not hold any more.
@@ -164,7 +207,7 @@ impl Case {
         let quiet = self.quiet_ns > 0 && now_ns.saturating_sub(self.touched_ns) >= self.quiet_ns;
         let wanted = match self.flaps {
             0 => 0,
-            flaps => (CALM_NS << (flaps - 1).min(5)).min(CALM_NS_MAX),
+            flaps => (CALM_NS << flaps.saturating_sub(1).min(5)).min(CALM_NS_MAX),
         };
         quiet || self.calm_ns.is_some_and(|since| now_ns.saturating_sub(since) >= wanted)
     }
@@ -281,7 +324,7 @@ impl Case {
 }
 
 /// Below this confidence a subject is suspect, never failed.
-pub const CONFIDENCE_MIN: f32 = 0.6;
+pub(super) const CONFIDENCE_MIN: f32 = 0.6;
 
 /// How far a value lies from its limit; facts without a limit are alike.
 fn badness(fact: &Evidence) -> f64 {

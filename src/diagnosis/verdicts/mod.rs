@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::at::SECOND_NS;
 use super::bench::Scene;
+use super::silence::Silence;
 use super::{Conclusion, Subject, verdict_id};
 use crate::schema::{Action, Severity, Verdict, VerdictState};
 
@@ -17,13 +18,14 @@ mod links;
 mod tests;
 
 pub(super) use case::Case;
+pub(super) use links::works_on;
 
 /// Most verdicts in memory, those resolved lately included.
 pub const VERDICTS_MAX: usize = 4096;
 /// Most revisions that wait to be taken; the oldest is lost first.
 const UNTAKEN_MAX: usize = 16_384;
 /// Most ids of verdicts that are over, whose revision is remembered.
-const PAST_MAX: usize = 65_536;
+pub(super) const PAST_MAX: usize = 65_536;
 /// What comes back within this time is the same trouble.
 const REOPEN_NS: u64 = 600 * SECOND_NS;
 
@@ -41,6 +43,7 @@ pub(super) struct Verdicts {
     pub(super) refused: u64,
     /// Revisions that nobody took in time.
     pub(super) untold: u64,
+    changed: bool,
 }
 
 impl Verdicts {
@@ -197,11 +200,52 @@ impl Verdicts {
         }
     }
 
+    /// Silences what is to be silent, and lets speak what is not any more.
+    pub(super) fn silence(&mut self, silences: &[&[Silence]], wall_ns: u64, now_ns: u64) {
+        let mut told = Vec::new();
+        for (id, case) in self.cases.iter_mut().filter(|(_, case)| case.is_open()) {
+            let (subject, rule) = (&case.verdict.subject, &case.verdict.rule);
+            let mut all = silences.iter().copied().flatten();
+            let by = all.find(|of| of.covers(subject, rule, wall_ns));
+            if case.silence(by) {
+                case.revise(wall_ns, now_ns);
+                told.push(*id);
+            }
+        }
+        for id in told {
+            self.tell(id);
+        }
+    }
+
+    /// Ends what holds of a subject that is no more; what ends by itself does.
+    pub(super) fn end_subject(&mut self, subject: Subject<'_>, wall_ns: u64, now_ns: u64) {
+        self.end(wall_ns, now_ns, |case| {
+            let of = &case.verdict;
+            case.quiet_ns == 0 && of.subject_kind == subject.kind && of.subject == subject.name
+        });
+    }
+
+    /// Ends what a snapshot said and nobody confirmed.
+    pub(super) fn end_unconfirmed(
+        &mut self,
+        wall_ns: u64,
+        now_ns: u64,
+        gone: impl Fn(&Verdict) -> bool,
+    ) {
+        self.end(wall_ns, now_ns, |case| {
+            case.unconfirmed && case.quiet_ns == 0 && gone(&case.verdict)
+        });
+    }
+
     /// Ends every open verdict of a rule that no longer runs.
-    pub(super) fn close_rule(&mut self, rule: &str, wall_ns: u64, now_ns: u64) {
+    pub(super) fn end_rule(&mut self, rule: &str, wall_ns: u64, now_ns: u64) {
+        self.end(wall_ns, now_ns, |case| case.verdict.rule == rule);
+    }
+
+    fn end(&mut self, wall_ns: u64, now_ns: u64, which: impl Fn(&Case) -> bool) {
         let mut told = Vec::new();
         for (id, case) in &mut self.cases {
-            if case.is_open() && case.verdict.rule == rule {
+            if case.is_open() && which(case) {
                 case.resolve(wall_ns, now_ns);
                 told.push(*id);
             }
@@ -209,6 +253,11 @@ impl Verdicts {
         for id in told {
             self.tell(id);
         }
+    }
+
+    /// Whether something was told since this was last asked.
+    pub(super) const fn is_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.changed, false)
     }
 
     pub(super) fn take(&mut self) -> Vec<Verdict> {
@@ -259,7 +308,7 @@ impl Verdicts {
         true
     }
 
-    fn remember(&mut self, id: u64, revision: u32) {
+    pub(super) fn remember(&mut self, id: u64, revision: u32) {
         if self.past.insert(id, revision).is_none() {
             self.past_order.push_back(id);
         }
@@ -284,6 +333,7 @@ impl Verdicts {
             self.untold += 1;
         }
         self.untaken.push_back(case.verdict.clone());
+        self.changed = true;
     }
 }
 
