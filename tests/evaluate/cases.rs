@@ -194,7 +194,8 @@ impl EngineText {
 impl ExpectText {
     fn expected(&self) -> Result<Expected, String> {
         let classes: Result<Vec<_>, _> = self.class.split('|').map(Class::find).collect();
-        let (first, last) = self.severity.split_once("..").unwrap_or((&self.severity, &self.severity));
+        let (first, last) =
+            self.severity.split_once("..").unwrap_or((&self.severity, &self.severity));
         let actions: Result<Vec<_>, _> = self.actions.iter().map(|name| action(name)).collect();
         let resolve = match self.resolve.as_str() {
             "" | "may" => Resolve::May,
@@ -288,7 +289,10 @@ fn every_case_can_be_read_and_says_what_is_right() {
 fn a_mistake_in_a_case_is_named() {
     let head = "about = 'a'\nsource = 'b'\nfacts = '0s kmsg x'\n";
     for (rest, says) in [
-        ("[[expect]]\nclass = 'a.b'\nseverity = 'error'\nat = '0s'\nwithin = '5s'", "a.b is no class"),
+        (
+            "[[expect]]\nclass = 'a.b'\nseverity = 'error'\nat = '0s'\nwithin = '5s'",
+            "a.b is no class",
+        ),
         ("[[never]]\nseverity = 'bad'", "no severity is called bad"),
         ("[[may]]\nseverity = 'info'\nsubject = 'x'", "has no subject"),
         ("colour = 'red'", "unknown field"),

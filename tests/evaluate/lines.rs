@@ -234,16 +234,24 @@ impl<'a> Line<'a> {
             }
             "fault" => cast.fault(first, second, text)?,
             "event" => {
-                let kind = (1..100).map(EventKind::from_number).find(|kind| format!("{kind:?}") == first);
+                let kind =
+                    (1..100).map(EventKind::from_number).find(|kind| format!("{kind:?}") == first);
                 let kind = kind.ok_or_else(|| format!("no kind of event is called {first}"))?;
                 event(kind, severity_of(kind), source_of(kind), second, text, 0)
             }
             "lost" => {
                 let lost = decimal(first)?;
-                let text = format!("{lost} lines of the kernel log were overwritten before they were read.");
-                let Fact::Event(mut event) =
-                    event(EventKind::KernelLinesLost, Severity::Warning, "kmsg", "kernel", &text, 0)
-                else {
+                let text = format!(
+                    "{lost} lines of the kernel log were overwritten before they were read."
+                );
+                let Fact::Event(mut event) = event(
+                    EventKind::KernelLinesLost,
+                    Severity::Warning,
+                    "kmsg",
+                    "kernel",
+                    &text,
+                    0,
+                ) else {
                     return Err("an event is an event".into());
                 };
                 event.lost = lost;
@@ -352,8 +360,7 @@ pub(crate) fn kernel_line(prio: u16, trust: Trust, text: &str) -> Fact {
         _ => Severity::Info,
     };
     let text = text.replace("\\x0a", "\n");
-    let Fact::Event(mut event) =
-        event(EventKind::KernelLine, severity, "kmsg", "kernel", &text, 0)
+    let Fact::Event(mut event) = event(EventKind::KernelLine, severity, "kmsg", "kernel", &text, 0)
     else {
         unreachable!("an event is an event")
     };
@@ -394,9 +401,9 @@ pub(crate) const fn source_of(kind: EventKind) -> &'static str {
         EventKind::EngineAppeared | EventKind::EngineGone | EventKind::EngineRestarted => {
             "engine_push"
         }
-        EventKind::ContainerStarted
-        | EventKind::ContainerEnded
-        | EventKind::ContainerOomKill => "cgroup",
+        EventKind::ContainerStarted | EventKind::ContainerEnded | EventKind::ContainerOomKill => {
+            "cgroup"
+        }
         EventKind::SamplerStalled | EventKind::SamplerRecovered => "engine",
         EventKind::SourceHangs | EventKind::SourceAnswers => "hardware_sys",
         _ => "nvml",
@@ -405,7 +412,8 @@ pub(crate) const fn source_of(kind: EventKind) -> &'static str {
 
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start();
-    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+    text.split_once(char::is_whitespace)
+        .map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -457,7 +465,8 @@ fn lines_become_facts_in_the_order_of_their_time() {
 fn a_bad_line_is_named() {
     let cast = Cast { devices: &[], engines: &[] };
     for (line, says) in [
-        ("x kmsg a", "is no unit of time"), ("12 kmsg a", "a time needs"),
+        ("x kmsg a", "is no unit of time"),
+        ("12 kmsg a", "a time needs"),
         ("1s dance", "no verb dance"),
         ("1s read gpu0 a 1", "no [[device]] is called gpu0"),
         ("1s..2s kmsg a", "needs /STEP"),

@@ -96,7 +96,12 @@ fn below(name: &str, floor: &Floor, board: &Board) -> Vec<String> {
     hold("precision", precision, floor.precision, precision >= floor.precision);
     hold("recall", recall, floor.recall, recall >= floor.recall);
     let severity = all.severity as f64 / said;
-    hold("wrong severity", severity, floor.wrong_severity_max, severity <= floor.wrong_severity_max);
+    hold(
+        "wrong severity",
+        severity,
+        floor.wrong_severity_max,
+        severity <= floor.wrong_severity_max,
+    );
     let action = all.action as f64 / said;
     hold("wrong action", action, floor.wrong_action_max, action <= floor.wrong_action_max);
     let harmful = all.harmful as f64;

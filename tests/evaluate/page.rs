@@ -12,7 +12,10 @@ fn percent(share: Option<f64>) -> String {
 }
 
 fn seconds(time: Option<f64>) -> String {
-    time.map_or_else(|| "–".into(), |time| if time < 10.0 { format!("{time:.1} s") } else { format!("{time:.0} s") })
+    time.map_or_else(
+        || "–".into(),
+        |time| if time < 10.0 { format!("{time:.1} s") } else { format!("{time:.0} s") },
+    )
 }
 
 const HEAD: &str = "| {} | expected | in time | late | missed | wrong severity | wrong action | wrong end | not asked for | precision | recall | half within | nine in ten within |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";

@@ -76,6 +76,9 @@ impl Judge {
 
     /// The stage is gone and another one begins with what was kept.
     fn restart(&mut self) {
+        let kept = self.stage.snapshot();
+        self.stage = Stage::new(NODE, Plan::default());
+        self.stage.restore(&kept).expect("a stage goes on from its own snapshot");
     }
 }
 

@@ -260,10 +260,8 @@ mod tests {
     #[test]
     fn consequences_of_what_is_right_are_no_mistakes_and_others_are() {
         let root = verdict(1, "test_rule", Severity::Warning, OPEN);
-        let follows = |of| Verdict {
-            caused_by: of,
-            ..verdict(2, "unmapped", Severity::Error, OPEN)
-        };
+        let follows =
+            |of| Verdict { caused_by: of, ..verdict(2, "unmapped", Severity::Error, OPEN) };
         let right = marks(&truth(), &heard(vec![(11, root.clone()), (12, follows(1))]));
         assert_eq!((right.consequences, right.wrong.len()), (1, 0));
         let stray = marks(&truth(), &heard(vec![(11, root), (12, follows(7))]));

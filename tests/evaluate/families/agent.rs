@@ -33,7 +33,8 @@ fn fault_while_away(world: &mut World<'_, '_>) {
     world.cards[at].state = DeviceState::Gone;
     let pci = world.cards[at].pci.trim_end_matches(".0").to_owned();
     let line = format!("NVRM: Xid (PCI:{pci}): 79, {LOST}");
-    let Fact::Event(mut event) = crate::lines::kernel_line(4, eagle_eye::schema::Trust::Attested, &line)
+    let Fact::Event(mut event) =
+        crate::lines::kernel_line(4, eagle_eye::schema::Trust::Attested, &line)
     else {
         unreachable!("a line is an event")
     };

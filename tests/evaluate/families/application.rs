@@ -92,7 +92,10 @@ fn by_products(world: &mut World<'_, '_>) {
     let script = [
         (43, "pid=4000, name=train, Ch 00000010"),
         (45, "pid=4000, name=train, Ch 00000010 caused by previous Xid 43"),
-        (69, "pid=4000, name=train.3, Class Error: ChId 0008, Class 0000cbc0, Offset 00000184, Data ffffffff, ErrorCode 00000004"),
+        (
+            69,
+            "pid=4000, name=train.3, Class Error: ChId 0008, Class 0000cbc0, Offset 00000184, Data ffffffff, ErrorCode 00000004",
+        ),
         (121, "pid='<unknown>', name=<unknown>, C2C Link corrected error"),
         (141, "pid=4000, name=train, CUDA fast path error"),
         (174, "pid=4000, name=train, channel reset"),
@@ -112,10 +115,15 @@ fn same_unit(world: &mut World<'_, '_>) {
     let name = world.name(at);
     world.may("application.fault", Severity::Warning);
     let text = "Graphics SM Warp Exception on (GPC 3, TPC 5, SM 1): Illegal Instruction Encoding";
-    for (program, process) in [("train", 5100), ("python3", 6200), ("sglang", 7300), ("bench", 8400)] {
+    for (program, process) in
+        [("train", 5100), ("python3", 6200), ("sglang", 7300), ("bench", 8400)]
+    {
         world.run(400);
         if program == "sglang" {
-            world.expect("device.fault", &name, 1000).severities.retain(|of| *of >= Severity::Warning);
+            world
+                .expect("device.fault", &name, 1000)
+                .severities
+                .retain(|of| *of >= Severity::Warning);
         }
         world.xid(at, 13, &format!("pid={process}, name={program}, {text}"));
         world.wait_ms(2);
@@ -142,7 +150,10 @@ fn quoted(world: &mut World<'_, '_>) {
     let pci = world.cards[0].pci.trim_end_matches(".0").to_owned();
     world.kernel(&format!("audit: type=1400 msg=\"user wrote NVRM: Xid (PCI:{pci}): 79\""));
     world.kernel("nvidia-nvlink: Nvlink Core is being initialized, major device number 234");
-    world.kernel_as(6, "NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  570.133.20  Release Build");
+    world.kernel_as(
+        6,
+        "NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  570.133.20  Release Build",
+    );
     world.kernel_as(6, "nvidia-nvswitch2: open (major=510)");
     world.run(120);
 }

@@ -37,8 +37,7 @@ fn raise(world: &mut World<'_, '_>, at: usize, code: u64) {
 }
 
 /// Codes whose handling is to reset the chip.
-const RESET_CODES: [u64; 5] =
-    [0x80E2_1008, 0x80F7_8C04, 0x80FB_8005, 0x8147_8008, 0x813B_8002];
+const RESET_CODES: [u64; 5] = [0x80E2_1008, 0x80F7_8C04, 0x80FB_8005, 0x8147_8008, 0x813B_8002];
 
 fn raised_cleared(world: &mut World<'_, '_>) {
     world.run(60);
@@ -80,9 +79,24 @@ fn heartbeat(world: &mut World<'_, '_>, text: u32) {
     expected.actions = NEW_CHIP.to_vec();
     expected.resolve = Resolve::MustNot;
     let (prio, line) = match text {
-        0 => (5, format!("[ascend] [ERROR] [drv_soft_fault] [heart_beat_judge 318] <kworker/5:1H:39365> Heartbeat lost! (device={at}; old_count=1104; new_count=1104; lost_count=4; total_lost_count=4)")),
-        1 => (5, format!("[ascend] [ERROR] [drv_soft_fault] [hb_read_item_work 205] <kworker/5:1H:39365> Heartbeat lost! (device_id={at}; old_count=1104; current_count=1104; lost_count=4; total_lost_count=4; miss_read_count=0; hb_read_fail_count=0).")),
-        _ => (691, format!("[ascend] [drv_soft_fault] [heart_beat_judge 318] <kworker/5:1H:39365> Heartbeat lost! (device_id={at}; old_count=1104; current_count=1104; lost_count=4; total_lost_count=4; miss_read_count=0; hb_read_fail_count=0).")),
+        0 => (
+            5,
+            format!(
+                "[ascend] [ERROR] [drv_soft_fault] [heart_beat_judge 318] <kworker/5:1H:39365> Heartbeat lost! (device={at}; old_count=1104; new_count=1104; lost_count=4; total_lost_count=4)"
+            ),
+        ),
+        1 => (
+            5,
+            format!(
+                "[ascend] [ERROR] [drv_soft_fault] [hb_read_item_work 205] <kworker/5:1H:39365> Heartbeat lost! (device_id={at}; old_count=1104; current_count=1104; lost_count=4; total_lost_count=4; miss_read_count=0; hb_read_fail_count=0)."
+            ),
+        ),
+        _ => (
+            691,
+            format!(
+                "[ascend] [drv_soft_fault] [heart_beat_judge 318] <kworker/5:1H:39365> Heartbeat lost! (device_id={at}; old_count=1104; current_count=1104; lost_count=4; total_lost_count=4; miss_read_count=0; hb_read_fail_count=0)."
+            ),
+        ),
     };
     world.kernel_as(prio, &line);
     if world.dice.chance(0.5) {
@@ -169,7 +183,9 @@ fn logged(world: &mut World<'_, '_>) {
     expected.severities = vec![Severity::Warning, Severity::Error, Severity::Critical];
     expected.resolve = Resolve::Must;
     let line = |assertion: &str, serial: u32| {
-        format!("[ascend] [ERROR] [fault_manager] [dms_fault_event_print 1411] event_id=0x80e01801; device_id={at}; node_type=0x70[HBM]; node_id=0; sub_node_id=0; event_type=0xc[Memory]; severity=3[Critical]; assertion={assertion}; description=[Uncorrectable ECC]; os_id=0; event_serial_num=12; notify_serial_num={serial}; event_raised_time=1752000000123 ms.")
+        format!(
+            "[ascend] [ERROR] [fault_manager] [dms_fault_event_print 1411] event_id=0x80e01801; device_id={at}; node_type=0x70[HBM]; node_id=0; sub_node_id=0; event_type=0xc[Memory]; severity=3[Critical]; assertion={assertion}; description=[Uncorrectable ECC]; os_id=0; event_serial_num=12; notify_serial_num={serial}; event_raised_time=1752000000123 ms."
+        )
     };
     let prio = world.dice.pick(&[5, 693]);
     world.kernel_as(prio, &line("1[Event occur]", 15));

@@ -42,7 +42,11 @@ fn fallen(world: &mut World<'_, '_>, sign: Sign) {
     expected.resolve = Resolve::MustNot;
     let all = sign == Sign::All;
     if all || sign == Sign::Xid {
-        let text = if world.dice.chance(0.3) { "" } else { "pid='<unknown>', name=<unknown>, GPU has fallen off the bus." };
+        let text = if world.dice.chance(0.3) {
+            ""
+        } else {
+            "pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
+        };
         world.xid(at, 79, text);
     }
     if all || sign == Sign::OneLine {
@@ -100,11 +104,17 @@ fn corrected_lines(world: &mut World<'_, '_>, at: usize) {
     let pci = world.cards[at].pci.clone();
     let port = "0000:00:03.1";
     match world.dice.below(3) {
-        0 => world.kernel(&format!("pcieport {port}: AER: Multiple Corrected error received: {pci}")),
+        0 => {
+            world.kernel(&format!("pcieport {port}: AER: Multiple Corrected error received: {pci}"))
+        }
         1 => {
-            let text = format!("nvidia {pci}: PCIe Bus Error: severity=Correctable, type=Data Link Layer, (Transmitter ID)");
+            let text = format!(
+                "nvidia {pci}: PCIe Bus Error: severity=Correctable, type=Data Link Layer, (Transmitter ID)"
+            );
             world.kernel(&text);
-            world.kernel(&format!("nvidia {pci}:   device [10de:2330] error status/mask=00001000/0000a000"));
+            world.kernel(&format!(
+                "nvidia {pci}:   device [10de:2330] error status/mask=00001000/0000a000"
+            ));
             world.kernel(&format!("nvidia {pci}:    [12] Timeout"));
         }
         _ => world.kernel(&format!("pcieport {port}: AER: Corrected error received: {pci}")),
@@ -160,7 +170,10 @@ fn uncorrected(world: &mut World<'_, '_>) {
     let port = "0000:00:01.0";
     let expected = world.expect("bus.uncorrected_errors", &format!("{name}|{pci}|{port}"), 10);
     expected.severities = vec![Severity::Error, Severity::Critical];
-    world.kernel_as(3, &format!("pcieport {port}: AER: Multiple Uncorrected (Fatal) error received: {pci}"));
+    world.kernel_as(
+        3,
+        &format!("pcieport {port}: AER: Multiple Uncorrected (Fatal) error received: {pci}"),
+    );
     world.wait_ms(1);
     world.kernel_as(3, &format!("nvidia {pci}: PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer, (Receiver ID)"));
     world.wait_ms(1);

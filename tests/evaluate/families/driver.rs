@@ -25,7 +25,11 @@ fn hangs(world: &mut World<'_, '_>) {
     let expected = world.expect("driver.hangs", &name, 10);
     expected.severities = vec![Severity::Error, Severity::Critical];
     expected.actions = vec![Action::RebootNode, Action::ResetDevice, Action::Investigate];
-    let call = if world.cards[at].model.kind == "gpu" { "nvmlDeviceGetFieldValues" } else { "dcmi_get_device_health" };
+    let call = if world.cards[at].model.kind == "gpu" {
+        "nvmlDeviceGetFieldValues"
+    } else {
+        "dcmi_get_device_health"
+    };
     world.state(at, DeviceState::Silent, call);
     world.run(180);
     if world.dice.chance(0.5) {
@@ -95,7 +99,9 @@ fn reboot(world: &mut World<'_, '_>) {
     let expected = world.expect("device.needs_reset", &name, 10);
     expected.severities = vec![Severity::Error, Severity::Critical];
     expected.actions = vec![right];
-    let text = format!("pid='<unknown>', name=<unknown>, GPU recovery action changed from 0x0 (None) to {action} ({text})");
+    let text = format!(
+        "pid='<unknown>', name=<unknown>, GPU recovery action changed from 0x0 (None) to {action} ({text})"
+    );
     world.xid(at, 154, &text);
     world.cards[at].recovery_action = number;
     world.run(180);

@@ -126,14 +126,22 @@ fn restarts(world: &mut World<'_, '_>) {
             expected.severities = vec![Severity::Warning, Severity::Error, Severity::Critical];
         }
         serving(world).alive = false;
-        world.event(EventKind::EngineGone, ENGINE, "vllm-0:8000 hung up without a goodbye, process 4000");
+        world.event(
+            EventKind::EngineGone,
+            ENGINE,
+            "vllm-0:8000 hung up without a goodbye, process 4000",
+        );
         world.run(20);
         let engine = serving(world);
         engine.restart();
         engine.alive = true;
         let engine = Box::new(engine.engine.clone());
         world.tell(crate::trace::Fact::Engine(engine));
-        world.event(EventKind::EngineRestarted, ENGINE, "vllm-0:8000 reports under a later incarnation");
+        world.event(
+            EventKind::EngineRestarted,
+            ENGINE,
+            "vllm-0:8000 reports under a later incarnation",
+        );
         world.run(60);
     }
     world.may("engine.dead", Severity::Critical);

@@ -4,8 +4,8 @@ use eagle_eye::schema::{Action, EventKind, Severity};
 
 use super::Family;
 use crate::trace::Resolve;
-use crate::world::{CONTAINER, Host, World};
 use crate::world::models::NVIDIA;
+use crate::world::{CONTAINER, Host, World};
 
 const fn family(name: &'static str, play: fn(&mut World<'_, '_>)) -> Family {
     Family::new(name, NVIDIA, 1, play).host()
@@ -46,7 +46,14 @@ fn host<'a>(world: &'a mut World<'_, '_>) -> &'a mut Host {
 }
 
 /// From now on a line of the log says so.
-fn said(world: &mut World<'_, '_>, class: &str, subject: &str, severity: &[Severity], prio: u16, line: &str) {
+fn said(
+    world: &mut World<'_, '_>,
+    class: &str,
+    subject: &str,
+    severity: &[Severity],
+    prio: u16,
+    line: &str,
+) {
     world.run(30);
     let expected = world.expect(class, subject, 10);
     expected.severities = severity.to_vec();
@@ -75,7 +82,11 @@ fn container_out_of_memory(world: &mut World<'_, '_>) {
     world.expect("host.container_oom|host.oom", "", 10).severities = ANY.to_vec();
     world.kernel_as(6, line);
     world.kernel_as(3, "Memory cgroup out of memory: Killed process 12345 (python3) total-vm:123456kB, anon-rss:7890kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:200kB oom_score_adj:984");
-    world.event(EventKind::ContainerOomKill, CONTAINER, "the kernel killed a process for want of memory");
+    world.event(
+        EventKind::ContainerOomKill,
+        CONTAINER,
+        "the kernel killed a process for want of memory",
+    );
     host(world).container_memory = 0.5;
     world.run(180);
 }
@@ -159,17 +170,23 @@ fn busy_build(world: &mut World<'_, '_>) {
 fn disk_dies(world: &mut World<'_, '_>) {
     world.run(30);
     world.expect("host.disk_fault", "", 10).severities = BAD.to_vec();
-    world.kernel("nvme nvme0: I/O tag 22 (2016) opcode 0x2 (Admin Cmd) QID 0 timeout, reset controller");
+    world.kernel(
+        "nvme nvme0: I/O tag 22 (2016) opcode 0x2 (Admin Cmd) QID 0 timeout, reset controller",
+    );
     host(world).nvme_live = false;
     world.run(20);
     world.kernel_as(3, "nvme nvme0: Disabling device after reset failure: -19");
-    world.kernel_as(3, "Buffer I/O error on dev nvme0n1p1, logical block 789012, lost sync page read");
+    world.kernel_as(
+        3,
+        "Buffer I/O error on dev nvme0n1p1, logical block 789012, lost sync page read",
+    );
     world.may("host.filesystem", Severity::Critical);
     world.run(180);
 }
 
 fn disk_once(world: &mut World<'_, '_>) {
-    let line = "nvme nvme0: I/O tag 22 (2016) opcode 0x2 (Admin Cmd) QID 0 timeout, reset controller";
+    let line =
+        "nvme nvme0: I/O tag 22 (2016) opcode 0x2 (Admin Cmd) QID 0 timeout, reset controller";
     said(world, "host.disk_fault", "", ANY, 4, line);
 }
 
@@ -183,7 +200,14 @@ fn read_only(world: &mut World<'_, '_>) {
 }
 
 fn hung(world: &mut World<'_, '_>) {
-    said(world, "host.hung_task", "", ANY, 3, "INFO: task kworker/u256:3:136986 blocked for more than 120 seconds.");
+    said(
+        world,
+        "host.hung_task",
+        "",
+        ANY,
+        3,
+        "INFO: task kworker/u256:3:136986 blocked for more than 120 seconds.",
+    );
 }
 
 fn lockup(world: &mut World<'_, '_>) {
@@ -211,7 +235,8 @@ fn panic(world: &mut World<'_, '_>) {
 fn corrected_burst(world: &mut World<'_, '_>) {
     world.run(60);
     host(world).corrected_hour = 5000.0;
-    world.expect("memory.host_corrected", "", 300).severities = vec![Severity::Info, Severity::Warning, Severity::Error];
+    world.expect("memory.host_corrected", "", 300).severities =
+        vec![Severity::Info, Severity::Warning, Severity::Error];
     for _ in 0..60 {
         world.kernel("EDAC MC0: 4 CE memory read error on CPU_SrcID#0_Ha#0_Chan#1_DIMM#0 (channel:1 slot:0 page:0x1f3b9a offset:0x0 grain:32 syndrome:0x0 - area:DRAM err_code:0001:0091 socket:0 ha:0 channel_mask:2 rank:0)");
         world.run(5);
@@ -279,7 +304,8 @@ fn saturated(world: &mut World<'_, '_>) {
     world.run(60);
     host(world).network = world.dice.between(0.96, 0.99);
     host(world).drops_rate = 100.0;
-    world.expect("link.interface_saturated", "eth0", 300).severities = vec![Severity::Info, Severity::Warning, Severity::Error];
+    world.expect("link.interface_saturated", "eth0", 300).severities =
+        vec![Severity::Info, Severity::Warning, Severity::Error];
     world.run(600);
 }
 
@@ -308,13 +334,23 @@ fn heat(world: &mut World<'_, '_>) {
     expected.severities = vec![Severity::Info, Severity::Warning, Severity::Error];
     expected.resolve = Resolve::May;
     for _ in 0..6 {
-        world.kernel_as(2, "CPU2: Package temperature above threshold, cpu clock throttled (total events = 14)");
+        world.kernel_as(
+            2,
+            "CPU2: Package temperature above threshold, cpu clock throttled (total events = 14)",
+        );
         world.run(60);
     }
 }
 
 fn connections(world: &mut World<'_, '_>) {
-    said(world, "host.connection_table", "", ANY, 4, "nf_conntrack: nf_conntrack: table full, dropping packet");
+    said(
+        world,
+        "host.connection_table",
+        "",
+        ANY,
+        4,
+        "nf_conntrack: nf_conntrack: table full, dropping packet",
+    );
 }
 
 fn crash(world: &mut World<'_, '_>) {

@@ -57,7 +57,9 @@ fn down(world: &mut World<'_, '_>) {
 }
 
 fn xid74(world: &mut World<'_, '_>, at: usize, link: usize, first: u32) {
-    let text = format!("pid='<unknown>', name=<unknown>, NVLink: fatal error detected on link {link}(0x{first:x}, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)");
+    let text = format!(
+        "pid='<unknown>', name=<unknown>, NVLink: fatal error detected on link {link}(0x{first:x}, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0)"
+    );
     world.xid(at, 74, &text);
 }
 
@@ -94,12 +96,15 @@ fn xid149(world: &mut World<'_, '_>) {
     let class = "link.accelerator_down|link.accelerator_degraded";
     let expected = world.expect(class, &name, 10);
     expected.severities = vec![Severity::Error, Severity::Critical];
-    let text = format!("NETIR_LINK_EVT Fatal XC0 i0 Link {link:02} (0x004505c6 0x00000000 0x00000000 0x00000000 0x00000000 0x00000000)");
+    let text = format!(
+        "NETIR_LINK_EVT Fatal XC0 i0 Link {link:02} (0x004505c6 0x00000000 0x00000000 0x00000000 0x00000000 0x00000000)"
+    );
     world.xid(at, 149, &text);
     world.cards[at].links_active -= 1;
     for channel in 0..4 {
         world.wait_ms(2);
-        let text = format!("pid=4000, name=VLLM::Worker_TP, Ch {channel:08x} caused by previous Xid 149");
+        let text =
+            format!("pid=4000, name=VLLM::Worker_TP, Ch {channel:08x} caused by previous Xid 149");
         world.xid(at, 45, &text);
     }
     world.run(120);
@@ -134,7 +139,12 @@ fn switch_fatal(world: &mut World<'_, '_>) {
     expected.severities = vec![Severity::Error, Severity::Critical];
     world.kernel_as(3, &format!("nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): {code}, {text}"));
     world.kernel_as(3, &format!("nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): {code}, Severity 1 Engine instance 30 Sub-engine instance 00"));
-    world.kernel_as(3, &format!("nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): {code}, Data {{0x50610002, 0x10100030}}"));
+    world.kernel_as(
+        3,
+        &format!(
+            "nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): {code}, Data {{0x50610002, 0x10100030}}"
+        ),
+    );
     world.run(120);
 }
 

@@ -148,7 +148,8 @@ fn contained(world: &mut World<'_, '_>) {
     world.run(60);
     let at = world.dice.below(2);
     let name = world.name(at);
-    let expected = world.expect("memory.contained|memory.remap_pending|memory.uncorrected", &name, 10);
+    let expected =
+        world.expect("memory.contained|memory.remap_pending|memory.uncorrected", &name, 10);
     expected.severities = vec![Severity::Warning, Severity::Error, Severity::Critical];
     expected.actions = vec![Action::RestartApplication, Action::ResetDevice];
     world.xid(at, 94, "pid=4000, name=VLLM::EngineCore, Contained: SM (0x1). RST: No, D-RST: No");
@@ -170,7 +171,11 @@ fn uncontained_storm(world: &mut World<'_, '_>) {
     expected.actions = vec![Action::ResetDevice, Action::RebootNode];
     for _ in 0..300 + world.dice.below(1500) {
         world.wait_ms(7);
-        world.xid(at, 95, "pid=7194, name=train, Uncontained: LTC TAG (0x2, 0x1). RST: Yes, D-RST: No");
+        world.xid(
+            at,
+            95,
+            "pid=7194, name=train, Uncontained: LTC TAG (0x2, 0x1). RST: Yes, D-RST: No",
+        );
     }
     world.cards[at].ecc.1 += 3;
     world.run(120);

@@ -22,7 +22,8 @@ fn cap_low(world: &mut World<'_, '_>) {
     let full = world.cards[at].model.power_w.1;
     world.cards[at].cap_w = (full * world.dice.between(0.4, 0.6)).round();
     let name = world.name(at);
-    let expected = world.expect("power.cap|engine.slowed_by_device", &format!("{name}|vllm-0:8000"), 600);
+    let expected =
+        world.expect("power.cap|engine.slowed_by_device", &format!("{name}|vllm-0:8000"), 600);
     expected.actions = vec![Action::ChangeSetting, Action::Investigate];
     expected.severities.retain(|severity| *severity <= Severity::Error);
     world.may("device.odd_one_out", Severity::Warning);

@@ -1,8 +1,6 @@
 //! One accelerator: heat follows power, power follows work, clocks give way.
 
-use eagle_eye::schema::{
-    Accelerator, Device, DeviceProcess, DeviceState, MetricId as M, MetricId,
-};
+use eagle_eye::schema::{Accelerator, Device, DeviceProcess, DeviceState, MetricId as M, MetricId};
 
 use super::models::Model;
 use crate::dice::Dice;
@@ -183,7 +181,11 @@ impl Card {
             name: self.name.clone(),
             kind: self.model.kind.into(),
             vendor: vendor.into(),
-            uuid: format!("{}-{:08x}", self.model.kind.to_uppercase(), self.index.wrapping_mul(2_654_435_761)),
+            uuid: format!(
+                "{}-{:08x}",
+                self.model.kind.to_uppercase(),
+                self.index.wrapping_mul(2_654_435_761)
+            ),
             accelerator: Some(Box::new(Accelerator {
                 device_model: self.model.name.into(),
                 serial: format!("16539230{:05}", self.index),
@@ -213,7 +215,10 @@ impl Card {
         let Reasons { cap, software_heat, hardware_heat, brake } = self.reasons;
         let mut all = vec![
             (M::AcceleratorTemperature, self.chip_c.round()),
-            (M::AcceleratorPower, (self.power_w * (1.0 + 0.01 * dice.noise()) * 10.0).round() / 10.0),
+            (
+                M::AcceleratorPower,
+                (self.power_w * (1.0 + 0.01 * dice.noise()) * 10.0).round() / 10.0,
+            ),
             (M::AcceleratorUtilization, (busy * 100.0).round() / 100.0),
             (M::AcceleratorMemoryUsed, (model.memory_gib * 0.88 * 1024.0).round() * 1_048_576.0),
             (M::AcceleratorThrottled, is(software_heat || brake || (cap && model.kind == "gpu"))),
@@ -279,7 +284,10 @@ impl Card {
                 (M::AcceleratorDramUncorrected, uncorrected),
                 (M::AcceleratorSramUncorrected, is(self.sram_threshold) * 12.0),
                 (M::AcceleratorSramThreshold, is(self.sram_threshold)),
-                (M::AcceleratorPcieGeneration, if rests { 1.0 } else { f64::from(self.generation) }),
+                (
+                    M::AcceleratorPcieGeneration,
+                    if rests { 1.0 } else { f64::from(self.generation) },
+                ),
                 (M::AcceleratorPcieGenerationMax, f64::from(model.pcie.0)),
                 (M::AcceleratorPcieLanes, f64::from(self.lanes)),
                 (M::AcceleratorPcieLanesMax, f64::from(model.pcie.1)),

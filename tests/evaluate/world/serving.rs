@@ -1,7 +1,9 @@
 //! One engine: requests come, prompts are computed, tokens are made, the KV
 //! cache fills. A fluid model, second by second.
 
-use eagle_eye::schema::{Engine, EngineDetails, Field, Flag, Role, STEP_LAYOUT, StepCore, Transfer};
+use eagle_eye::schema::{
+    Engine, EngineDetails, Field, Flag, Role, STEP_LAYOUT, StepCore, Transfer,
+};
 
 use crate::dice::Dice;
 use crate::lines::write;
@@ -119,7 +121,11 @@ impl Serving {
     fn flow(&mut self, seconds: f64, dice: &mut Dice) {
         let speed = self.speed * self.host_speed;
         let came = dice.count(self.arrivals * seconds) as f64;
-        let fetched = if self.transfer_s > 0.0 { self.deferred * seconds / self.transfer_s } else { self.deferred };
+        let fetched = if self.transfer_s > 0.0 {
+            self.deferred * seconds / self.transfer_s
+        } else {
+            self.deferred
+        };
         let fetched = fetched.min(self.deferred);
         self.deferred += if self.transfer_s > 0.0 { came } else { 0.0 } - fetched;
         self.waiting += if self.transfer_s > 0.0 { fetched } else { came };
@@ -149,7 +155,11 @@ impl Serving {
             self.waiting += 1.0;
             self.step.preemptions += 1;
         }
-        self.oldest_s = if self.waiting < 1.0 { 0.0 } else { (self.oldest_s + seconds).min(self.waiting / self.arrivals.max(0.1) + 1.0) };
+        self.oldest_s = if self.waiting < 1.0 {
+            0.0
+        } else {
+            (self.oldest_s + seconds).min(self.waiting / self.arrivals.max(0.1) + 1.0)
+        };
         let step = &mut self.step;
         step.steps += steps as u64;
         step.prompt_tokens += (begun * self.prompt) as u64;
