@@ -89,8 +89,6 @@ pub(crate) struct Wrong {
     pub(crate) rule: String,
     /// What it says; none where nobody mapped its rule.
     pub(crate) class: Option<Class>,
-    /// What about.
-    pub(crate) subject: String,
     /// How grave.
     pub(crate) severity: Severity,
     /// It says again what another verdict says.
@@ -198,8 +196,8 @@ fn wrong(truth: &Truth, said: &Said) -> Wrong {
             && never.subject.as_ref().is_none_or(|subject| *subject == of.subject)
     });
     let twice = truth.expected.iter().any(|expected| fits(expected, said));
-    let (rule, subject, severity) = (of.rule.clone(), of.subject.clone(), of.severity);
-    Wrong { rule, class, subject, severity, twice, harmful }
+    let (rule, severity) = (of.rule.clone(), of.severity);
+    Wrong { rule, class, severity, twice, harmful }
 }
 
 #[cfg(test)]

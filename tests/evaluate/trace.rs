@@ -144,12 +144,6 @@ impl Expected {
         self
     }
 
-    /// With these right actions.
-    pub(crate) fn action(mut self, actions: &[Action]) -> Self {
-        self.actions = actions.to_vec();
-        self
-    }
-
     /// With this end.
     pub(crate) const fn resolve(mut self, resolve: Resolve) -> Self {
         self.resolve = resolve;

@@ -72,8 +72,9 @@ fn decode(world: &mut World<'_, '_>) {
     world.run(120);
     let engine = serving(world);
     // Nobody waits, but each step takes long.
-    (engine.prompt, engine.answer) = (200.0, 2000.0);
-    (engine.step_s, engine.arrivals, engine.kv_tokens) = ((0.03, 0.0009), 3.2, 2_000_000.0);
+    (engine.prompt, engine.answer, engine.running) = (200.0, 2000.0, 140.0);
+    (engine.step_s, engine.arrivals, engine.kv_tokens) = ((0.03, 0.0009), 0.45, 2_000_000.0);
+    world.cards[0].memory_activity = Some(0.96);
     limited(world, "engine.limit_decode");
     world.run(900);
 }

@@ -58,6 +58,8 @@ pub(crate) struct Card {
     pub(crate) recovery_action: u32,
     pub(crate) health_level: u32,
     pub(crate) open_codes: u32,
+    /// Share of time in which its memory works; none lets it follow the load.
+    pub(crate) memory_activity: Option<f64>,
     /// The profiler holds its counters: it reads as idle.
     pub(crate) profiled: bool,
     /// Share of readings that fail.
@@ -120,6 +122,7 @@ impl Card {
             recovery_action: 0,
             health_level: 0,
             open_codes: 0,
+            memory_activity: None,
             profiled: false,
             dropout: 0.0,
             chip_c: 45.0,
@@ -218,6 +221,10 @@ impl Card {
             (
                 M::AcceleratorPower,
                 (self.power_w * (1.0 + 0.01 * dice.noise()) * 10.0).round() / 10.0,
+            ),
+            (
+                M::AcceleratorMemoryActivity,
+                ((self.memory_activity.unwrap_or(busy * 0.6)) * 100.0).round() / 100.0,
             ),
             (M::AcceleratorUtilization, (busy * 100.0).round() / 100.0),
             (M::AcceleratorMemoryUsed, (model.memory_gib * 0.88 * 1024.0).round() * 1_048_576.0),

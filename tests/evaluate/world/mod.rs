@@ -67,7 +67,8 @@ impl<'t, 'f> World<'t, 'f> {
             firmware.clone_into(&mut card.firmware);
             card.load = dice.between(0.4, 0.8);
         }
-        let period_s = if build.period_s == 0 { dice.pick(&[1, 2, 5, 5, 10, 10]) } else { build.period_s };
+        let period_s =
+            if build.period_s == 0 { dice.pick(&[1, 2, 5, 5, 10, 10]) } else { build.period_s };
         let host = build.host.then(|| Host::new(&mut dice));
         let process = cards.first().map_or(4000, |card| card.processes[0]);
         let mut engine = build.engine.then(|| Serving::new("vllm-0:8000", process, &mut dice));

@@ -9,6 +9,9 @@ use crate::dice::Dice;
 use crate::lines::write;
 use crate::trace::Moment;
 
+/// Tokens that one step computes at most.
+const BATCHED_TOKENS: f64 = 8192.0;
+
 /// What an engine is and does now. Faults change the public fields.
 #[derive(Debug, Clone)]
 pub(crate) struct Serving {
@@ -36,11 +39,16 @@ pub(crate) struct Serving {
     pub(crate) alive: bool,
     /// Its scheduler steps; the heartbeat goes on without it.
     pub(crate) steps_on: bool,
-    running: f64,
+    pub(crate) running: f64,
     pub(crate) waiting: f64,
     deferred: f64,
     tokens_in_cache: f64,
     oldest_s: f64,
+    /// What the last step had: requests, tokens in the cache.
+    batch: f64,
+    cache_peak: f64,
+    /// Steps and finished requests, with their fractions.
+    sums: (f64, f64),
     step: StepCore,
     transfer: Transfer,
 }
@@ -77,6 +85,9 @@ impl Serving {
             deferred: 0.0,
             tokens_in_cache: 20.0 * 1000.0,
             oldest_s: 0.0,
+            batch: 20.0,
+            cache_peak: 20.0 * 1000.0,
+            sums: (0.0, 0.0),
             step,
             transfer: Transfer::default(),
         }
@@ -92,6 +103,7 @@ impl Serving {
         (self.step.model, self.step.producers, self.step.role) = (old.model, 1, old.role);
         (self.step.layout, self.step.ttl_ms) = (STEP_LAYOUT, ttl_ms);
         (self.running, self.waiting, self.tokens_in_cache) = (0.0, 0.0, 0.0);
+        self.sums = (0.0, 0.0);
     }
 
     /// Lets time pass, and gives what is told at its end.
@@ -120,34 +132,22 @@ impl Serving {
 
     fn flow(&mut self, seconds: f64, dice: &mut Dice) {
         let speed = self.speed * self.host_speed;
-        let came = dice.count(self.arrivals * seconds) as f64;
-        let fetched = if self.transfer_s > 0.0 {
-            self.deferred * seconds / self.transfer_s
-        } else {
-            self.deferred
-        };
-        let fetched = fetched.min(self.deferred);
-        self.deferred += if self.transfer_s > 0.0 { came } else { 0.0 } - fetched;
-        self.waiting += if self.transfer_s > 0.0 { fetched } else { came };
-        if self.transfer_s > 0.0 {
-            self.transfer.transfers += fetched as u64;
-            self.transfer.bytes += (fetched * self.prompt * 131_072.0) as u64;
-            self.transfer.seconds += fetched * self.transfer_s;
-        }
+        self.come(seconds, dice);
         let room = (self.max_sequences - self.running).max(0.0);
-        let cache = ((self.kv_tokens * 0.98 - self.tokens_in_cache) / self.prompt).max(0.0);
+        let cache = ((self.kv_tokens - self.tokens_in_cache) / self.prompt).max(0.0);
         let compute = self.prefill_rate * speed * seconds / self.prompt;
         let begun = self.waiting.min(room).min(cache).min(compute);
         self.waiting -= begun;
         self.running += begun;
+        let computed = begun * self.prompt;
+        // Prompts are computed in whole budgets of a step, whose decode tokens
+        // wait for them; what time is left goes to steps of decode alone.
+        let mixed = computed / BATCHED_TOKENS;
+        let mixed_s = computed / (self.prefill_rate * speed);
         let step_s = (self.step_s.0 + self.step_s.1 * self.running) / speed;
-        let steps = (seconds / step_s).floor();
+        let steps = mixed + (seconds - mixed_s).max(0.0) / step_s;
         let made = self.running * steps;
-        self.tokens_in_cache += begun * self.prompt + made;
-        let finished = (made / self.answer).min(self.running);
-        self.running -= finished;
-        self.tokens_in_cache -= finished * (self.prompt + self.answer);
-        self.tokens_in_cache = self.tokens_in_cache.max(self.running * self.prompt * 0.9);
+        self.tokens_in_cache += computed + made;
         // A full cache takes blocks away from the youngest.
         while self.tokens_in_cache > self.kv_tokens && self.running > 1.0 {
             self.tokens_in_cache -= self.prompt + self.answer * 0.5;
@@ -155,33 +155,59 @@ impl Serving {
             self.waiting += 1.0;
             self.step.preemptions += 1;
         }
-        self.oldest_s = if self.waiting < 1.0 {
-            0.0
-        } else {
-            (self.oldest_s + seconds).min(self.waiting / self.arrivals.max(0.1) + 1.0)
+        self.batch = self.running;
+        self.cache_peak = self.tokens_in_cache;
+        let finished = (made / self.answer).min(self.running);
+        self.running -= finished;
+        self.tokens_in_cache -= finished * (self.prompt + self.answer);
+        self.tokens_in_cache = self.tokens_in_cache.max(self.running * self.prompt * 0.9);
+        self.count(seconds, (steps, computed, made, finished));
+    }
+
+    /// Requests come, and fetch what they need from elsewhere first.
+    fn come(&mut self, seconds: f64, dice: &mut Dice) {
+        let came = dice.count(self.arrivals * seconds) as f64;
+        if self.transfer_s <= 0.0 {
+            self.waiting += came + self.deferred;
+            self.deferred = 0.0;
+            return;
+        }
+        let fetched = (self.deferred * seconds / self.transfer_s).min(self.deferred);
+        self.deferred += came - fetched;
+        self.waiting += fetched;
+        self.transfer.transfers += fetched as u64;
+        self.transfer.bytes += (fetched * self.prompt * 131_072.0) as u64;
+        self.transfer.seconds += fetched * self.transfer_s;
+    }
+
+    fn count(&mut self, seconds: f64, (steps, computed, made, finished): (f64, f64, f64, f64)) {
+        self.oldest_s = match self.waiting < 1.0 {
+            true => 0.0,
+            false => (self.oldest_s + seconds).min(self.waiting / self.arrivals.max(0.1) + 1.0),
         };
+        self.sums.0 += steps;
+        self.sums.1 += finished;
         let step = &mut self.step;
-        step.steps += steps as u64;
-        step.prompt_tokens += (begun * self.prompt) as u64;
+        (step.steps, step.finished) = (self.sums.0 as u64, self.sums.1 as u64);
+        step.prompt_tokens += computed as u64;
         step.generated_tokens += made as u64;
-        step.finished += finished.round() as u64;
-        step.last_step_us = (step_s * 1e6) as u32;
-        step.prefill_tokens_per_second = (begun * self.prompt / seconds) as f32;
+        step.last_step_us = (seconds / steps.max(0.1) * 1e6) as u32;
+        step.prefill_tokens_per_second = (computed / seconds) as f32;
         step.decode_tokens_per_second = (made / seconds) as f32;
     }
 
     fn tell(&mut self) {
-        let kv = (self.tokens_in_cache / self.kv_tokens).clamp(0.0, 1.0);
+        let kv = (self.cache_peak / self.kv_tokens).clamp(0.0, 1.0);
         let pending = (self.waiting * self.prompt).round();
         let now = &mut self.step;
         for (field, value) in [
-            (Field::Running, self.running.round()),
+            (Field::Running, self.batch.round()),
             (Field::Waiting, self.waiting.round()),
             (Field::Deferred, self.deferred.round()),
             (Field::OldestWait, self.oldest_s * 1000.0),
             (Field::WaitingTokens, pending),
             (Field::MaxSequences, self.max_sequences),
-            (Field::MaxBatchedTokens, 8192.0),
+            (Field::MaxBatchedTokens, BATCHED_TOKENS),
             (Field::KvBlocks, self.kv_tokens / 16.0),
             (Field::BlockSize, 16.0),
             (Field::KvUsage, kv),
