@@ -5,9 +5,9 @@ use super::at::At;
 use super::known::{DeviceFacts, EngineFacts, Known, Place};
 use super::plan::Plan;
 use super::stage::Profile;
-use super::verdicts::Verdicts;
-use super::{Conclusion, LimitSource, Subject};
-use crate::schema::{Action, MetricId, Severity};
+use super::verdicts::{Verdicts, works_on};
+use super::{Conclusion, LimitSource, Subject, reading_evidence, told_evidence};
+use crate::schema::{Action, Device, Engine, Evidence, MetricId, Severity};
 
 /// What a rule sees and where it concludes, for as long as one call.
 #[derive(Debug)]
@@ -65,6 +65,29 @@ impl<'a> Bench<'a> {
     pub fn value(&self, place: Place, metric: MetricId) -> Option<f64> {
         let held = self.known.device(place)?.held(metric)?;
         (held.heard_ns + FRESH_NS >= self.now_ns).then_some(held.value)
+    }
+
+    /// Whether an engine works on this accelerator.
+    #[must_use]
+    pub fn works_on(&self, engine: &Engine, device: &Device) -> bool {
+        works_on(engine, device)
+    }
+
+    /// A reading as evidence; a sentence that it is absent where it is.
+    #[must_use]
+    pub fn evidence(&self, place: Place, metric: MetricId, limit: Option<f64>) -> Evidence {
+        let Some(of) = self.known.device(place) else { return Evidence::default() };
+        let (wall_ns, name) = (self.at.wall_ns, &of.device.name);
+        match of.held(metric) {
+            Some(held) => reading_evidence(wall_ns, name, held, limit),
+            None => told_evidence(wall_ns, name, format!("{} is not read", metric.row().name)),
+        }
+    }
+
+    /// Whether a gauge that is 0 or 1 is up.
+    #[must_use]
+    pub fn is_up(&self, place: Place, metric: MetricId) -> bool {
+        self.value(place, metric).is_some_and(|value| value >= 1.0)
     }
 
     /// A number of the rule's own settings.

@@ -4,7 +4,7 @@
 //! Everything is bounded. What finds no room is counted and left out; what was
 //! not heard of for long makes room for what is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::SECOND_NS;
 use crate::schema::{Device, Engine, EngineDetails, MetricId, Reading, StepCore};
@@ -86,6 +86,10 @@ pub struct Known {
     /// Places of devices by name, and by PCI address without function.
     named: BTreeMap<String, u32>,
     addressed: BTreeMap<String, u32>,
+    /// Places of containers by their full ids.
+    containers: BTreeMap<String, u32>,
+    /// Places of GPUs and NPUs, and of nothing else.
+    accelerators: BTreeSet<u32>,
     engines: Vec<Option<EngineFacts>>,
     engine_at: BTreeMap<u64, u32>,
     /// Facts that found no room.
@@ -135,6 +139,8 @@ impl Known {
             device_at: BTreeMap::new(),
             named: BTreeMap::new(),
             addressed: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            accelerators: BTreeSet::new(),
             engines: Vec::new(),
             engine_at: BTreeMap::new(),
             refused: 0,
@@ -163,6 +169,12 @@ impl Known {
         known.filter(|(_, of)| !of.device.name.is_empty())
     }
 
+    /// Every GPU and NPU.
+    pub fn accelerators(&self) -> impl Iterator<Item = (Place, &DeviceFacts)> {
+        let places = self.accelerators.iter().map(|slot| Place::Device(*slot));
+        places.filter_map(|place| Some((place, self.device(place)?)))
+    }
+
     /// Every engine that has a name.
     pub fn engines(&self) -> impl Iterator<Item = (Place, &EngineFacts)> {
         let places = self.engines.iter().enumerate();
@@ -183,6 +195,16 @@ impl Known {
         let address = address.split('.').next().unwrap_or_default().to_ascii_lowercase();
         let place = Place::Device(*self.addressed.get(&address)?);
         Some((place, self.device(place)?))
+    }
+
+    /// The container that an engine runs in.
+    #[must_use]
+    pub fn container_of(&self, engine: &Engine) -> Option<&DeviceFacts> {
+        if engine.container.is_empty() {
+            return None;
+        }
+        let slot = self.containers.get(&engine.container)?;
+        self.device(Place::Device(*slot))
     }
 
     /// The engine of this instance.
@@ -215,6 +237,12 @@ impl Known {
         facts.heard_ns = now_ns;
         if new {
             self.named.insert(device.name.clone(), slot);
+        }
+        if device.kind == "container" && !device.container.is_empty() {
+            self.containers.insert(device.container.clone(), slot);
+        }
+        if facts.is_accelerator() {
+            self.accelerators.insert(slot);
         }
         // A part of a device lies at its whole's address.
         let pci = device.accelerator.as_ref().filter(|of| of.parent.is_empty());
@@ -384,6 +412,8 @@ impl Known {
     fn unname(&mut self, slot: u32) {
         self.named.retain(|_, of| *of != slot);
         self.addressed.retain(|_, of| *of != slot);
+        self.containers.retain(|_, of| *of != slot);
+        self.accelerators.remove(&slot);
     }
 
     fn engine_slot(&mut self, instance: u64, now_ns: u64) -> Option<u32> {

@@ -89,10 +89,20 @@ impl Wants {
 pub struct Relation {
     /// The rule that tells the cause.
     pub rule: &'static str,
+    /// The key of its verdict; empty stands for any.
+    pub key: &'static str,
     /// How the cause's subject must stand to the consequence's.
     pub reach: Reach,
     /// How far apart the two may begin, seconds.
     pub window_s: u64,
+}
+
+impl Relation {
+    /// Any verdict of this rule.
+    #[must_use]
+    pub const fn to(rule: &'static str, reach: Reach, window_s: u64) -> Self {
+        Self { rule, key: "", reach, window_s }
+    }
 }
 
 /// How the subjects of a cause and of its consequence stand to each other.

@@ -3,9 +3,72 @@
 
 use super::Entry;
 
+mod accelerator_link;
+mod container_throttled;
+mod cooling;
+mod device_gone;
+mod device_health;
+mod driver_mismatch;
 mod driver_silent;
+mod ecc_uncorrected;
+mod engine_dead;
+mod engine_limit;
+mod engine_restarting;
+mod engine_silent;
+mod engine_slowed;
+mod growth;
+mod host_memory_corrected;
+mod host_memory_uncorrected;
+mod host_thermal;
+mod infiniband_errors;
+mod interface_errors;
+mod interface_flaps;
+mod kv_pressure;
+mod memory_wear;
+mod odd_sister;
+mod pcie_corrected;
+mod pcie_link;
+mod pcie_uncorrected;
+mod power_brake;
+mod power_cap;
+mod recovery_action;
+mod thermal_throttle;
 #[cfg(test)]
 pub(crate) mod trial;
 
-/// Every rule, in the order in which they are asked.
-pub const ALL: &[&Entry] = &[&driver_silent::RULE];
+/// Every rule, in the order in which they are asked: causes before what they
+/// bring about.
+pub const ALL: &[&Entry] = &[
+    // Devices.
+    &device_gone::RULE,
+    &driver_silent::RULE,
+    &ecc_uncorrected::RULE,
+    &memory_wear::RULE,
+    &recovery_action::RULE,
+    &device_health::RULE,
+    &cooling::RULE,
+    &thermal_throttle::RULE,
+    &power_brake::RULE,
+    &power_cap::RULE,
+    &pcie_link::RULE,
+    &pcie_corrected::RULE,
+    &pcie_uncorrected::RULE,
+    &accelerator_link::RULE,
+    &driver_mismatch::RULE,
+    &odd_sister::RULE,
+    // The host.
+    &host_memory_corrected::RULE,
+    &host_memory_uncorrected::RULE,
+    &host_thermal::RULE,
+    &interface_errors::RULE,
+    &interface_flaps::RULE,
+    &infiniband_errors::RULE,
+    &container_throttled::RULE,
+    // Engines.
+    &engine_dead::RULE,
+    &engine_silent::RULE,
+    &engine_restarting::RULE,
+    &kv_pressure::RULE,
+    &engine_slowed::RULE,
+    &engine_limit::RULE,
+];

@@ -38,10 +38,20 @@ impl Trial {
     }
 
     pub(crate) fn event(&mut self, kind: EventKind, subject: &str, text: &str) {
+        self.event_of(kind, Severity::Info, subject, text);
+    }
+
+    pub(crate) fn event_of(
+        &mut self,
+        kind: EventKind,
+        severity: Severity,
+        subject: &str,
+        text: &str,
+    ) {
         let event = Event {
             id: self.next_event,
             kind,
-            severity: Severity::Info,
+            severity,
             wall_ns: self.at.wall_ns,
             monotonic_ns: self.at.monotonic_ns,
             source: "test".into(),

@@ -55,6 +55,7 @@ fn is_cause(of: &Scene<'_>, cause: &Case, effect: &Case) -> bool {
     };
     let by_relation = effect.relations.iter().any(|relation| {
         relation.rule == from.rule
+            && (relation.key.is_empty() || relation.key == cause.key)
             && (cause.is_open() && cause.since_ns <= effect.since_ns
                 || apart <= relation.window_s * SECOND_NS)
             && reaches(of.known, relation.reach, from, to)

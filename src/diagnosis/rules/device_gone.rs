@@ -1,0 +1,121 @@
+//! An accelerator is not found any more.
+
+use crate::diagnosis::{
+    Bench, Conclusion, Entry, Fact, Page, Reach, Relation, Rule, Subject, Wants, event_evidence,
+    told_evidence,
+};
+use crate::schema::{Action, DeviceState, EventKind, Evidence, Health, Severity};
+
+/// What the family knows of this rule.
+pub(super) static RULE: Entry = Entry {
+    name: "device_gone",
+    summary: "A GPU or NPU that was there is not found any more.",
+    page: Page {
+        concludes: "A device of the inventory is gone: it fell off the bus, lost power, or its \
+                    driver was taken from it.",
+        matters: "Everything on it is lost: engines crash or hang, and a group of cards stops with \
+                  its first missing one.",
+        needs: "The sampler's word that the device is gone, by event or by state.",
+        silent: "While a device is being reset or its driver upgraded, and for one that was never \
+                 seen.",
+        remedy: "Drain the node, read the kernel log, reboot; reseat the card and its power if it \
+                 stays away.",
+    },
+    settings: &[],
+    wants: Wants {
+        events: &[EventKind::DeviceGone, EventKind::DeviceReturned],
+        devices: true,
+        ..Wants::NOTHING
+    },
+    consequence_of: &[
+        Relation { rule: "xid", key: "79", reach: Reach::Same, window_s: 60 },
+        Relation::to("fell_off_bus", Reach::Same, 60),
+    ],
+    follows_driver: true,
+    open: || Box::new(DeviceGone),
+};
+
+/// Remembers nothing: what is open says it all.
+#[derive(Debug)]
+struct DeviceGone;
+
+impl Rule for DeviceGone {
+    fn fact(&mut self, fact: &Fact<'_>, bench: &mut Bench<'_>) {
+        match fact {
+            Fact::Device(device) => {
+                let Some(accelerator) = &device.accelerator else { return };
+                let subject = Subject::of(device);
+                if accelerator.state == DeviceState::Gone {
+                    let wall_ns = bench.at().wall_ns;
+                    let told = "its state is gone".to_owned();
+                    let evidence = vec![told_evidence(wall_ns, &device.name, told)];
+                    bench.hold(subject, "", Severity::Critical, || {
+                        conclusion(&device.name, evidence)
+                    });
+                } else if accelerator.state != DeviceState::Unknown {
+                    bench.clear(subject, "");
+                }
+            }
+            Fact::Event(event) if event.kind == EventKind::DeviceReturned => {
+                bench.clear(Subject::device(&event.subject), "");
+            }
+            Fact::Event(event) => {
+                let evidence = vec![event_evidence(event)];
+                bench.hold(Subject::device(&event.subject), "", Severity::Critical, || {
+                    conclusion(&event.subject, evidence)
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn conclusion(name: &str, evidence: Vec<Evidence>) -> Conclusion {
+    Conclusion {
+        text: format!("{name} was there and is not found any more."),
+        cause: "It fell off the bus, lost power, or its driver was taken from it.".into(),
+        confidence: 0.9,
+        evidence,
+        action: Action::RebootNode,
+        steps: vec![
+            "Drain the node: what ran on the device is lost.".into(),
+            "Read the kernel log of that minute for PCIe errors and faults of the device.".into(),
+            "Reboot; if it stays away, power off, reseat the card and check its power cables."
+                .into(),
+        ],
+        health: Health::Failed,
+        ..Conclusion::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnosis::rules::trial::{Trial, gpu};
+    use crate::schema::{DeviceState, EventKind, VerdictState};
+
+    #[test]
+    fn event_and_state_are_one_verdict_and_its_return_ends_it() {
+        let mut trial = Trial::new();
+        let mut device = gpu(0);
+        trial.device(&device);
+        trial.event(EventKind::DeviceGone, "gpu0", "GPU is lost");
+        device.accelerator.as_mut().expect("a GPU").state = DeviceState::Gone;
+        trial.device(&device);
+        trial.seconds(30);
+        let told = trial.told();
+        assert_eq!(told.len(), 1, "{told:?}");
+        trial.device(&gpu(0));
+        assert_eq!(trial.told()[0].state, VerdictState::Resolved);
+    }
+
+    #[test]
+    fn a_reset_is_no_loss() {
+        let mut trial = Trial::new();
+        let mut device = gpu(0);
+        trial.device(&device);
+        device.accelerator.as_mut().expect("a GPU").state = DeviceState::Resetting;
+        trial.device(&device);
+        trial.seconds(60);
+        assert_eq!(trial.open(), Vec::<String>::new());
+    }
+}
