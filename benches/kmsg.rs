@@ -16,12 +16,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use eagle_eye::samplers::kmsg::text::{Blocks, parse_line};
 use eagle_eye::samplers::kmsg::{
-    Attested, Clocks, Facts, Filter, KEEP, RECORD_BYTES_MAX, RECORDS_ROUND_MAX, Record, Records,
-    Round, Telling,
+    Attested, Clocks, Facts, Filter, KEEP, RECORDS_ROUND_MAX, Records, Round, Telling,
 };
 use eagle_eye::schema::Event;
+use eagle_eye::schema::log::{Blocks, RECORD_BYTES_MAX, Record, parse_line};
 use regex::bytes::{Regex, RegexBuilder};
 
 const CAPTURED: &[u8] = include_bytes!("../tests/captures/kmsg/records");

@@ -5,10 +5,10 @@
 use std::io;
 use std::sync::LazyLock;
 
-use eagle_eye::samplers::kmsg::text::{Blocks, parse_line};
 use eagle_eye::samplers::kmsg::{
-    Attested, Clocks, Cursor, Facts, Filter, KEEP, Record, Records, Round, Telling, decoded,
+    Attested, Clocks, Cursor, Facts, Filter, KEEP, Records, Round, Telling,
 };
+use eagle_eye::schema::log::{Blocks, Record, decoded, parse_line};
 use eagle_eye::schema::{Event, TEXT_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 

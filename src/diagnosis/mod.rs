@@ -16,6 +16,7 @@ pub mod detectors;
 mod fact;
 mod known;
 pub mod limits;
+pub mod lines;
 mod plan;
 mod rule;
 pub mod rules;
@@ -25,6 +26,7 @@ mod silence;
 mod snapshot;
 mod stage;
 mod subject;
+pub mod tables;
 mod verdicts;
 
 pub use at::At;

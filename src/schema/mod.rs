@@ -13,6 +13,7 @@ mod door;
 mod engine;
 mod event;
 mod identity;
+pub mod log;
 mod metric;
 mod moment;
 mod reading;

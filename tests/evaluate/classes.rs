@@ -19,8 +19,8 @@ pub(crate) struct Class(&'static str);
 #[serde(deny_unknown_fields)]
 struct Mapped {
     rule: String,
-    /// Parts of the verdict's text, cause or evidence that narrow the line
-    /// down; one of them is enough.
+    /// Parts of the verdict's text or cause that narrow the line down; one of
+    /// them is enough.
     #[serde(default)]
     says: Vec<String>,
     class: String,
@@ -63,11 +63,7 @@ impl Class {
     /// What a verdict says in the words of the vocabulary; none where nobody
     /// said what its rule means.
     pub(crate) fn of(verdict: &Verdict) -> Option<Self> {
-        let says = |part: &String| {
-            verdict.text.contains(part)
-                || verdict.cause.contains(part)
-                || verdict.evidence.iter().any(|of| of.text.contains(part))
-        };
+        let says = |part: &String| verdict.text.contains(part) || verdict.cause.contains(part);
         let line = file().rule.iter().find(|line| {
             line.rule == verdict.rule && (line.says.is_empty() || line.says.iter().any(says))
         })?;

@@ -74,6 +74,14 @@ impl Judge {
         }
     }
 
+    /// Prints what was said, of the traces that `EAGLE_EYE_SHOW` is a part of.
+    fn show(&self, name: &str) {
+        let wanted = std::env::var("EAGLE_EYE_SHOW").ok();
+        if wanted.is_some_and(|part| name.contains(&part)) {
+            println!("{name}\n{}", self.heard.shown());
+        }
+    }
+
     /// The stage is gone and another one begins with what was kept.
     fn restart(&mut self) {
         let kept = self.stage.snapshot();
@@ -87,6 +95,7 @@ pub(crate) fn judge_case(case: &Case) -> Judged {
     let mut judge = Judge::new();
     let end_ns = case.play(&mut |at, fact| judge.take(at, fact));
     judge.pass(Moment { since_ns: end_ns, wall_step_ns: judge.ticked.wall_step_ns });
+    judge.show(&case.name);
     let marks = marks(&case.truth, &judge.heard);
     Judged { marks, facts: judge.facts, lasted_ns: end_ns }
 }
@@ -100,6 +109,7 @@ pub(crate) fn judge_scenario(family: &Family, seed: u64) -> Judged {
     let (truth, lasted_ns) = (std::mem::take(&mut world.truth), world.now_ns());
     let wall_step_ns = judge.ticked.wall_step_ns;
     judge.pass(Moment { since_ns: lasted_ns, wall_step_ns });
+    judge.show(family.name);
     Judged { marks: marks(&truth, &judge.heard), facts: judge.facts, lasted_ns }
 }
 

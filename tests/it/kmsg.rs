@@ -12,11 +12,11 @@ use eagle_eye::platform::clock::{self, SECOND_NS};
 use eagle_eye::platform::doorbell::Doorbell;
 use eagle_eye::platform::thread::Stop;
 use eagle_eye::ring;
-use eagle_eye::samplers::kmsg::text::{Blocks, parse_line};
-use eagle_eye::samplers::kmsg::{ENTRY, Filter, KEEP, Record};
+use eagle_eye::samplers::kmsg::{ENTRY, Filter, KEEP};
 use eagle_eye::samplers::{
     Context, Cursors, EventOutlet, Fact, Opened, Outlet, OutletParts, Sampler, Settings, Woken,
 };
+use eagle_eye::schema::log::{Blocks, Record, parse_line};
 use eagle_eye::schema::{Event, EventKind, Trust};
 
 const RECORDS: &[u8] = include_bytes!("../captures/kmsg/records");

@@ -33,8 +33,23 @@ mod power_brake;
 mod power_cap;
 mod recovery_action;
 mod thermal_throttle;
+mod line;
+mod sxid;
+mod machine_check;
+mod pcie_aer;
+mod nvme;
+mod filesystem;
+mod oom;
+mod hung_task;
+mod kernel_stall;
+mod link_flap;
+mod nic_fault;
+mod ascend_fault;
+mod cpu_throttled;
+mod process_crash;
 #[cfg(test)]
 pub(crate) mod trial;
+mod xid;
 
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.
@@ -42,6 +57,21 @@ pub const ALL: &[&Entry] = &[
     // Devices.
     &device_gone::RULE,
     &driver_silent::RULE,
+    // Kernel lines and vendors' codes.
+    &xid::RULE,
+    &sxid::RULE,
+    &ascend_fault::RULE,
+    &machine_check::RULE,
+    &pcie_aer::RULE,
+    &nvme::RULE,
+    &filesystem::RULE,
+    &oom::RULE,
+    &hung_task::RULE,
+    &kernel_stall::RULE,
+    &link_flap::RULE,
+    &nic_fault::RULE,
+    &cpu_throttled::RULE,
+    &process_crash::RULE,
     &ecc_uncorrected::RULE,
     &memory_wear::RULE,
     &recovery_action::RULE,

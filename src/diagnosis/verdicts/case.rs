@@ -15,6 +15,8 @@ use super::stands;
 /// Facts that a verdict keeps: the first ones, the worst, and the last.
 const EVIDENCE_KEPT: usize = 8;
 const _: () = assert!(EVIDENCE_KEPT <= EVIDENCE_MAX);
+/// Most causes of which one verdict may be a by-product.
+const BY_PRODUCTS_MAX: usize = 32;
 /// Bytes that are kept of a text of evidence.
 const EVIDENCE_BYTES_MAX: usize = 512;
 /// The least time between two revisions that only count.
@@ -275,7 +277,7 @@ impl Case {
         self.health = conclusion.health;
         self.quiet_ns = conclusion.quiet_ns;
         self.by_product_of = conclusion.by_product_of;
-        self.by_product_of.truncate(8);
+        self.by_product_of.truncate(BY_PRODUCTS_MAX);
         self.by_product_ns = conclusion.by_product_ns;
         self.evidence(of.now_ns, conclusion.evidence);
     }

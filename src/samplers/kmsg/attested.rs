@@ -8,10 +8,9 @@
 use std::io;
 
 use super::cursor::{Boot, Cursor};
-use super::record::{RECORD_BYTES_MAX, Record};
 use super::telling::{Clocks, Facts, Heard, Telling};
-use super::text::Line;
 use crate::schema::Trust;
+use crate::schema::log::{Line, RECORD_BYTES_MAX, Record};
 
 /// Records read in one round, so that a flood keeps nobody from stopping us.
 pub const RECORDS_ROUND_MAX: usize = 2048;

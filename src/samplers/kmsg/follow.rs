@@ -9,11 +9,10 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, stat};
 
 use super::attested::Round;
 use super::cursor::Cursor;
-use super::stamp::Stamp;
 use super::telling::{Clocks, Facts, Heard, Telling};
-use super::text::{Blocks, Line, parse_line};
 use crate::platform::{clock, poll};
 use crate::schema::Trust;
+use crate::schema::log::{Blocks, Line, Stamp, parse_line};
 
 /// Bytes read in one round, so that a long file keeps nobody from stopping us.
 pub const BYTES_ROUND_MAX: usize = 1 << 20;

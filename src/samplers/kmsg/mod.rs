@@ -16,11 +16,8 @@ mod filter;
 mod follow;
 mod needs;
 mod polled;
-mod record;
 mod settings;
-mod stamp;
 mod telling;
-pub mod text;
 
 use std::io;
 use std::sync::Arc;
@@ -38,9 +35,7 @@ use device::Device;
 pub use filter::{Filter, KEEP, WORD_BYTES_MAX, WORDS_MAX};
 pub use follow::{BYTES_ROUND_MAX, Followed};
 pub use polled::{LOOK_BYTES_MAX, Polled, ReadAll};
-pub use record::{RECORD_BYTES_MAX, Record, decoded, shown};
 use settings::Plan;
-pub use stamp::Stamp;
 pub use telling::{Clocks, Facts, Heard, LogCounts, Telling};
 
 /// How long lines that were passed over may wait until the journal knows that

@@ -8,10 +8,9 @@ use std::io;
 
 use super::attested::Round;
 use super::cursor::{Boot, Cursor, line_hash};
-use super::stamp::Stamp;
 use super::telling::{Clocks, Facts, Heard, Telling};
-use super::text::{Blocks, Line, parse_line};
 use crate::schema::Trust;
+use crate::schema::log::{Blocks, Line, Stamp, parse_line};
 
 /// Most bytes of the log that are looked at; the newest ones.
 pub const LOOK_BYTES_MAX: usize = 256 << 10;

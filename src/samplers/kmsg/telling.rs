@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 
 use super::cursor::Cursor;
 use super::filter::Filter;
-use super::record::decoded;
-use super::text::Line;
 use crate::platform::clock;
 use crate::samplers::Outlet;
+use crate::schema::log::{Line, decoded};
 use crate::schema::{
     Event, EventKind, LogRecord, NAME_BYTES_MAX, Severity, TEXT_BYTES_MAX, Trust, bounded_text,
 };
@@ -235,8 +234,8 @@ const fn severity(level: Option<u8>) -> Severity {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Record;
     use super::*;
+    use crate::schema::log::Record;
 
     const AT: Heard = Heard {
         trust: Trust::Attested,

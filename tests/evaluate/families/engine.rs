@@ -122,8 +122,8 @@ fn silent_back(world: &mut World<'_, '_>) {
 fn restarts(world: &mut World<'_, '_>) {
     world.run(60);
     for time in 0..6 {
-        if time == 3 {
-            let expected = world.expect("engine.restarting", ENGINE, 200);
+        if time == 1 {
+            let expected = world.expect("engine.restarting", ENGINE, 320);
             expected.severities = vec![Severity::Warning, Severity::Error, Severity::Critical];
         }
         serving(world).alive = false;

@@ -115,7 +115,7 @@ fn xid145(world: &mut World<'_, '_>) {
     let at = world.dice.below(2);
     world.may("*", Severity::Error);
     world.never(Severity::Critical);
-    world.xid(at, 145, "RLW_REMAP Nonfatal XC1 i0 Link 10 (0x00000004 0x00000040 0x00000000 0x00000000 0x00000000 0x00000000)");
+    world.xid(at, 145, "RLW_REMAP Nonfatal XC1 i0 Link 10 (0x00000004 0x00000100 0x00000000 0x00000000 0x00000000 0x00000000)");
     world.run(120);
 }
 

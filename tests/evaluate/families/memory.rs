@@ -188,6 +188,8 @@ fn sram_threshold(world: &mut World<'_, '_>) {
     let expected = world.expect("memory.sram", &name, 60);
     expected.severities = vec![Severity::Error, Severity::Critical];
     expected.actions = vec![Action::ReplacePart, Action::ContactVendor];
+    // Its counter rose with it.
+    world.may("memory.uncorrected", Severity::Critical);
     world.cards[at].sram_threshold = true;
     world.run(240);
 }

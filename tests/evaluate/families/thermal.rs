@@ -84,7 +84,7 @@ fn one_cooler(world: &mut World<'_, '_>) {
     let begun_ns = world.now_ns();
     assert!(until_hot(world, 900), "a card without a cooler becomes hot");
     let name = world.name(at);
-    let expected = world.expect("thermal.hot_device|thermal.throttling", &name, 180);
+    let expected = world.expect("thermal.hot_device|thermal.throttling|thermal.memory", &name, 180);
     expected.actions = vec![Action::RepairCooling, Action::Investigate];
     let took_ns = expected.at_ns - begun_ns;
     (expected.at_ns, expected.within_ns) = (begun_ns, expected.within_ns + took_ns);
@@ -121,7 +121,7 @@ fn engine_slowed(world: &mut World<'_, '_>) {
     assert!(until_hot(world, 900), "a card without a cooler becomes hot");
     let name = world.name(at);
     let subjects = format!("{name}|vllm-0:8000");
-    let class = "thermal.hot_device|thermal.throttling|engine.slowed_by_device";
+    let class = "thermal.hot_device|thermal.throttling|thermal.memory|engine.slowed_by_device";
     let expected = world.expect(class, &subjects, 180);
     let took_ns = expected.at_ns - begun_ns;
     (expected.at_ns, expected.within_ns) = (begun_ns, expected.within_ns + took_ns);

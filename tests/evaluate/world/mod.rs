@@ -45,15 +45,16 @@ pub(crate) struct World<'t, 'f> {
     pub(crate) cards_sampled: bool,
     period_ns: u64,
     now: Moment,
-    /// How late the last sample was; the next is due as if it had not been.
-    late_ns: u64,
+    /// When the next sample is due.
+    next_ns: u64,
     last_slow_ns: Option<u64>,
+    served_ns: u64,
     serial: u64,
     take: &'t mut Taker<'f>,
 }
 
 /// What is read seldom is read this often.
-const SLOW_NS: u64 = 10 * SECOND;
+const SLOW_NS: u64 = 20 * SECOND;
 
 impl<'t, 'f> World<'t, 'f> {
     pub(crate) fn new(seed: u64, build: &Build, take: &'t mut Taker<'f>) -> Self {
@@ -68,7 +69,7 @@ impl<'t, 'f> World<'t, 'f> {
             card.load = dice.between(0.4, 0.8);
         }
         let period_s =
-            if build.period_s == 0 { dice.pick(&[1, 2, 5, 5, 10, 10]) } else { build.period_s };
+            if build.period_s == 0 { dice.pick(&[1, 2, 5, 10, 10]) } else { build.period_s };
         let host = build.host.then(|| Host::new(&mut dice));
         let process = cards.first().map_or(4000, |card| card.processes[0]);
         let mut engine = build.engine.then(|| Serving::new("vllm-0:8000", process, &mut dice));
@@ -84,8 +85,9 @@ impl<'t, 'f> World<'t, 'f> {
             cards_sampled: true,
             period_ns: period_s * SECOND,
             now: Moment::default(),
-            late_ns: 0,
+            next_ns: period_s * SECOND,
             last_slow_ns: None,
+            served_ns: 0,
             serial: 0,
             take,
         };
@@ -127,21 +129,21 @@ impl<'t, 'f> World<'t, 'f> {
     /// that has passed goes with it.
     pub(crate) fn run_with(&mut self, seconds: u64, mut change: impl FnMut(&mut Self, f64)) {
         let (begin_ns, end_ns) = (self.now.since_ns, self.now.since_ns + seconds * SECOND);
-        while self.now.since_ns + self.period_ns <= end_ns + self.late_ns {
-            let share = (self.now.since_ns - begin_ns) as f64 / (end_ns - begin_ns).max(1) as f64;
-            change(self, share);
+        while self.next_ns <= end_ns {
+            let since_ns = self.next_ns.max(begin_ns) - begin_ns;
+            change(self, since_ns as f64 / (end_ns - begin_ns).max(1) as f64);
             self.sample();
         }
-        if self.now.since_ns < end_ns {
-            (self.now.since_ns, self.late_ns) = (end_ns, 0);
-        }
+        self.now.since_ns = self.now.since_ns.max(end_ns);
     }
 
     fn sample(&mut self) {
         let seconds = self.period_ns as f64 / SECOND as f64;
         let jitter_ns = (self.dice.share() * 0.01 * SECOND as f64) as u64;
-        let due_ns = self.now.since_ns + self.period_ns - self.late_ns;
-        (self.now.since_ns, self.late_ns) = (due_ns + jitter_ns, jitter_ns);
+        let due_ns = self.next_ns.max(self.now.since_ns);
+        self.serve(due_ns);
+        self.now.since_ns = due_ns + jitter_ns;
+        self.next_ns = due_ns + self.period_ns;
         let slow = self.last_slow_ns.is_none_or(|last| due_ns >= last + SLOW_NS);
         if slow {
             self.last_slow_ns = Some(due_ns);
@@ -171,23 +173,30 @@ impl<'t, 'f> World<'t, 'f> {
                 }
             }
         }
-        self.serve(seconds, slow);
+        self.say_details(slow);
     }
 
-    fn serve(&mut self, seconds: f64, slow: bool) {
+    /// Lets the engine take its steps up to then; it tells of one a second.
+    fn serve(&mut self, until_ns: u64) {
         let slowest = self.cards.iter().map(|card| card.clock).fold(1.0, f64::min);
-        let now = self.now;
         let Some(engine) = &mut self.engine else { return };
         engine.speed = slowest;
-        let step = engine.pass(seconds, now, &mut self.dice);
-        let details = (slow && engine.alive).then(|| engine.details());
-        if let Some(step) = step {
-            // Its own clocks are right already.
-            (self.take)(now, &Fact::Step(Box::new(step)));
+        while self.served_ns + SECOND <= until_ns {
+            self.served_ns += SECOND;
+            self.now.since_ns = self.now.since_ns.max(self.served_ns);
+            if let Some(step) = engine.pass(1.0, self.now, &mut self.dice) {
+                // Its own clocks are right already.
+                (self.take)(self.now, &Fact::Step(Box::new(step)));
+            }
         }
-        if let Some(details) = details {
-            (self.take)(now, &Fact::Details(Box::new(details)));
-        }
+    }
+
+    fn say_details(&mut self, slow: bool) {
+        let Some(engine) = self.engine.as_ref().filter(|engine| slow && engine.alive) else {
+            return;
+        };
+        let details = Box::new(engine.details());
+        (self.take)(self.now, &Fact::Details(details));
     }
 
     /// Hands a fact over as of now.
@@ -199,7 +208,6 @@ impl<'t, 'f> World<'t, 'f> {
 
     /// A moment passes between two facts.
     pub(crate) const fn wait_ms(&mut self, milliseconds: u64) {
-        self.late_ns = 0;
         self.now.since_ns += milliseconds * SECOND / 1000;
     }
 

@@ -69,9 +69,22 @@ pub(super) fn split(priority: u64) -> Option<(u16, u8)> {
 
 /// The digits at the start of `text` as a number, and what follows.
 pub(super) fn number(text: &[u8]) -> Option<(u64, &[u8])> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(digits);
-    Some((crate::samplers::procfs::number(digits)?, rest))
+    let mut value = 0_u64;
+    let mut digits = 0;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Nineteen digits always fit; only a longer number needs care.
+        value = if digits < 19 {
+            value.wrapping_mul(10).wrapping_add(u64::from(digit))
+        } else {
+            value.checked_mul(10)?.checked_add(u64::from(digit))?
+        };
+        digits += 1;
+    }
+    (digits > 0).then(|| (value, &text[digits..]))
 }
 
 /// What an escaped text says, at most `bytes_max` bytes of it.
