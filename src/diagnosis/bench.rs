@@ -2,7 +2,7 @@
 //! and where it says what it concludes.
 
 use super::at::At;
-use super::known::{DeviceFacts, EngineFacts, Known, Place};
+use super::known::{DeviceFacts, EngineFacts, FRESH_NS, Known, Place};
 use super::plan::Plan;
 use super::stage::Profile;
 use super::verdicts::{Verdicts, works_on};
@@ -19,9 +19,6 @@ pub struct Bench<'a> {
     pub(super) rule: &'a Profile,
     pub(super) verdicts: &'a mut Verdicts,
 }
-
-/// A value that was not heard of for this long says nothing of the present.
-const FRESH_NS: u64 = 180 * super::at::SECOND_NS;
 
 impl<'a> Bench<'a> {
     /// The node's clocks at the fact that is being judged.

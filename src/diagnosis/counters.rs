@@ -46,6 +46,12 @@ impl Counters {
         Some(more)
     }
 
+    /// The growth a second of one counter on every place where it is followed.
+    pub fn rates_of(&self, metric: MetricId) -> impl Iterator<Item = (Place, f64)> {
+        let of_metric = self.rates.iter().filter(move |((_, of), _)| *of == metric);
+        of_metric.filter_map(|((place, _), (rate, _))| Some((*place, rate.per_second()?)))
+    }
+
     /// Drops what is known of a place.
     pub fn forget(&mut self, place: Place) {
         self.rates.retain(|(of, _), _| *of != place);

@@ -29,6 +29,9 @@ const READINGS_MAX: usize = 256;
 /// A device or engine that was silent for this long makes room for another.
 const QUIET_NS: u64 = 600 * SECOND_NS;
 
+/// A value that was not heard of for this long says nothing of the present.
+pub(super) const FRESH_NS: u64 = 180 * SECOND_NS;
+
 /// One bit per rule.
 pub(super) type Rules = u128;
 
@@ -285,7 +288,9 @@ impl Known {
                 if overtaken && known.time_ns - held.time_ns < 60 * SECOND_NS {
                     return None;
                 }
-                let same = known.value.to_bits() == held.value.to_bits();
+                // What had grown old is news, though it says the same.
+                let fresh = known.heard_ns + FRESH_NS >= now_ns;
+                let same = fresh && known.value.to_bits() == held.value.to_bits();
                 *known = held;
                 (!same).then_some(facts)
             }
@@ -365,6 +370,16 @@ impl Known {
                     of.due |= rules;
                 }
             }
+        }
+    }
+
+    /// Makes due what rules want of everything that is known.
+    pub(super) fn owe_all(&mut self, steps: Rules, of_metric: impl Fn(u16) -> Rules) {
+        for of in self.devices.iter_mut().flatten() {
+            of.due = of.readings.iter().fold(0, |due, held| due | of_metric(held.metric));
+        }
+        for of in self.engines.iter_mut().flatten() {
+            of.due = steps;
         }
     }
 

@@ -37,7 +37,7 @@ pub use fact::Fact;
 pub use known::{
     DEVICES_MAX, DeviceFacts, ENGINES_MAX, EngineFacts, Held, Known, Place, RankFacts,
 };
-pub use plan::{CodePlan, Plan, RulePlan};
+pub use plan::{CodePlan, Mistake, Plan, RULE_FILE_BYTES_MAX, RulePlan, THRESHOLDS_MAX, Threshold};
 pub use rule::{Entry, Look, Page, Reach, Relation, Rule, Setting, Wants};
 pub use serving::Serving;
 pub use silence::{SILENCES_MAX, Silence};

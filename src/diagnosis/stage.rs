@@ -5,7 +5,7 @@ use super::at::{At, BASE_NS, Clock, SECOND_NS};
 use super::bench::Bench;
 use super::fact::Fact;
 use super::known::{Known, Place, Rules};
-use super::plan::Plan;
+use super::plan::{Plan, THRESHOLDS_MAX, Threshold};
 use super::rule::{Entry, Look, Relation, Rule};
 use super::rules;
 use super::seen::Seen;
@@ -63,6 +63,8 @@ pub(super) struct Profile {
 struct Slot {
     profile: Profile,
     rule: Box<dyn Rule>,
+    /// What the operator set, of a rule of the operator's own.
+    threshold: Option<Threshold>,
 }
 
 /// Which rules want which facts, one bit each.
@@ -99,15 +101,8 @@ impl Stage {
     /// A stage that knows nothing yet.
     #[must_use]
     pub fn new(node: &str, plan: Plan) -> Self {
-        let rules: Vec<Slot> = rules::ALL
-            .iter()
-            .filter(|entry| plan.runs(entry.name))
-            .map(|entry| Slot::new(entry))
-            .collect();
-        let mut wanted = Wanted::new();
-        for (at, slot) in rules.iter().enumerate() {
-            wanted.add(at, slot.profile.entry);
-        }
+        let rules = slots(&plan, &mut Vec::new());
+        let wanted = Wanted::of(&rules);
         Self {
             clock: Clock::new(),
             known: Known::new(node.to_owned()),
@@ -202,6 +197,23 @@ impl Stage {
         }
         self.silences.push(silence);
         true
+    }
+
+    /// Judges by another plan from here on. What rules have seen is kept; what
+    /// a rule said that no longer runs is over.
+    pub fn adopt(&mut self, plan: Plan) {
+        let mut before = std::mem::take(&mut self.rules);
+        self.rules = slots(&plan, &mut before);
+        for slot in before {
+            let name = &slot.profile.name;
+            if self.rules.iter().all(|slot| slot.profile.name != *name) {
+                self.verdicts.end_rule(name, self.clock.wall_ns, self.clock.now_ns);
+            }
+        }
+        self.wanted = Wanted::of(&self.rules);
+        self.plan = plan;
+        let wanted = &self.wanted;
+        self.known.owe_all(wanted.steps, |metric| wanted.metric(metric));
     }
 
     /// What happened to the facts so far.
@@ -323,7 +335,30 @@ impl Stage {
     }
 }
 
+/// The rules of a plan: those that ran before go on, the others begin.
+fn slots(plan: &Plan, before: &mut Vec<Slot>) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for entry in rules::ALL.iter().filter(|entry| plan.runs(entry.name)) {
+        let known = before.iter().position(|slot| slot.profile.name == entry.name);
+        slots.push(known.map_or_else(|| Slot::new(entry), |at| before.remove(at)));
+    }
+    for threshold in &plan.thresholds {
+        let same = |slot: &Slot| slot.threshold.as_ref() == Some(threshold);
+        let known = before.iter().position(same);
+        slots.push(known.map_or_else(|| Slot::of_threshold(threshold), |at| before.remove(at)));
+    }
+    slots
+}
+
 impl Slot {
+    fn of_threshold(threshold: &Threshold) -> Self {
+        let mut slot = Self::new(&rules::threshold::RULE);
+        slot.profile.name.clone_from(&threshold.name);
+        slot.rule = rules::threshold::OverThreshold::open(threshold);
+        slot.threshold = Some(threshold.clone());
+        slot
+    }
+
     fn new(entry: &'static Entry) -> Self {
         let profile = Profile {
             name: entry.name.to_owned(),
@@ -332,7 +367,7 @@ impl Slot {
             relations: entry.consequence_of,
             follows_driver: entry.follows_driver,
         };
-        Self { profile, rule: (entry.open)() }
+        Self { profile, rule: (entry.open)(), threshold: None }
     }
 }
 
@@ -347,6 +382,17 @@ impl Wanted {
             details: 0,
             ticks: 0,
         }
+    }
+
+    fn of(slots: &[Slot]) -> Self {
+        let mut wanted = Self::new();
+        for (at, slot) in slots.iter().enumerate() {
+            wanted.add(at, slot.profile.entry);
+            if let Some(threshold) = &slot.threshold {
+                wanted.metrics[threshold.metric as usize] |= 1 << at;
+            }
+        }
+        wanted
     }
 
     fn add(&mut self, slot: usize, entry: &Entry) {
@@ -382,4 +428,5 @@ fn bits(mut rules: Rules) -> impl Iterator<Item = usize> {
     })
 }
 
-const _: () = assert!(rules::ALL.len() <= Rules::BITS as usize, "one bit per rule");
+const _: () =
+    assert!(rules::ALL.len() + THRESHOLDS_MAX <= Rules::BITS as usize, "one bit per rule");

@@ -4,8 +4,14 @@
 use super::Entry;
 
 mod accelerator_link;
+mod container_limit;
+mod container_oom;
 mod container_throttled;
 mod cooling;
+mod cooling_drift;
+mod cpu_starved;
+mod data_missing;
+mod descriptors;
 mod device_gone;
 mod device_health;
 mod driver_mismatch;
@@ -16,15 +22,23 @@ mod engine_limit;
 mod engine_restarting;
 mod engine_silent;
 mod engine_slowed;
+mod facts_lost;
 mod growth;
 mod host_memory_corrected;
 mod host_memory_uncorrected;
+mod host_swap;
 mod host_thermal;
 mod infiniband_errors;
 mod interface_errors;
 mod interface_flaps;
+mod interface_saturated;
+mod io_pressure;
 mod kv_pressure;
+mod level;
+mod link_down;
+mod memory_low;
 mod memory_wear;
+mod neighbour;
 mod odd_sister;
 mod pcie_corrected;
 mod pcie_link;
@@ -32,6 +46,7 @@ mod pcie_uncorrected;
 mod power_brake;
 mod power_cap;
 mod recovery_action;
+mod sampler_stalled;
 mod thermal_throttle;
 mod line;
 mod sxid;
@@ -47,9 +62,13 @@ mod nic_fault;
 mod ascend_fault;
 mod cpu_throttled;
 mod process_crash;
+pub(super) mod threshold;
 #[cfg(test)]
 pub(crate) mod trial;
 mod xid;
+
+/// What is the same of all rules of the operator's own.
+pub const THRESHOLD: &Entry = &threshold::RULE;
 
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.
@@ -86,6 +105,8 @@ pub const ALL: &[&Entry] = &[
     &accelerator_link::RULE,
     &driver_mismatch::RULE,
     &odd_sister::RULE,
+    &cooling_drift::RULE,
+    &data_missing::RULE,
     // The host.
     &host_memory_corrected::RULE,
     &host_memory_uncorrected::RULE,
@@ -93,6 +114,18 @@ pub const ALL: &[&Entry] = &[
     &interface_errors::RULE,
     &interface_flaps::RULE,
     &infiniband_errors::RULE,
+    &link_down::RULE,
+    &interface_saturated::RULE,
+    &host_swap::RULE,
+    &memory_low::RULE,
+    &cpu_starved::RULE,
+    &io_pressure::RULE,
+    &descriptors::RULE,
+    &container_limit::RULE,
+    &container_oom::RULE,
+    &neighbour::RULE,
+    &sampler_stalled::RULE,
+    &facts_lost::RULE,
     &container_throttled::RULE,
     // Engines.
     &engine_dead::RULE,
