@@ -6,6 +6,7 @@
 
 mod bench;
 mod check;
+pub mod diagnose;
 mod doctor;
 mod list;
 mod log;
@@ -56,6 +57,8 @@ enum Verb {
     Simulate(simulate::Arguments),
     /// Measure latency and loss of the whole road over your NATS servers.
     Bench(bench::Arguments),
+    /// Explain a kernel log: what is wrong, where, why, and what to do.
+    Diagnose(diagnose::Arguments),
     /// List the samplers, metrics or settings of this build.
     List(list::Arguments),
     /// Check a configuration, or print the default one.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(arguments) => doctor::main(&arguments),
         Verb::Simulate(arguments) => simulate::main(&arguments),
         Verb::Bench(arguments) => bench::main(&arguments),
+        Verb::Diagnose(arguments) => diagnose::main(&arguments),
         Verb::List(arguments) => list::main(&arguments),
         Verb::Check(arguments) => check::main(&arguments),
         Verb::SamplerChild(arguments) => sampler_child::main(&arguments),

@@ -2,7 +2,7 @@
 
 use super::line::{Heard, Kept, LINES, LineRule, quiet, sentences};
 use crate::diagnosis::lines::What;
-use crate::diagnosis::{Bench, Conclusion, Entry, Page};
+use crate::diagnosis::{Bench, Conclusion, Entry, Page, Reach, Relation};
 use crate::schema::{Action, Severity};
 
 /// What the family knows of this rule.
@@ -21,7 +21,7 @@ pub(super) static RULE: Entry = Entry {
     },
     settings: &[quiet(900.0)],
     wants: LINES,
-    consequence_of: &[],
+    consequence_of: &[Relation::to("host_thermal", Reach::Node, 600)],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

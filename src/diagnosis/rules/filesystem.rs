@@ -23,13 +23,10 @@ pub(super) static RULE: Entry = Entry {
     },
     settings: &[quiet(86_400.0)],
     wants: LINES,
-    consequence_of: &[Relation {
+    consequence_of: &[
         // A drive's partitions and file systems have names of their own.
-        rule: "nvme",
-        key: "",
-        reach: Reach::Node,
-        window_s: 60,
-    }],
+        Relation::to("nvme", Reach::Node, 60),
+    ],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

@@ -2,7 +2,7 @@
 
 use super::line::{Heard, Kept, LINES, LineRule, SECOND_NS, TIMES_MAX, quiet, sentences};
 use crate::diagnosis::lines::What;
-use crate::diagnosis::{Bench, Conclusion, Entry, Page, Setting, Subject};
+use crate::diagnosis::{Bench, Conclusion, Entry, Page, Reach, Relation, Setting, Subject};
 use crate::schema::{Action, Severity};
 
 /// What the family knows of this rule.
@@ -38,7 +38,7 @@ pub(super) static RULE: Entry = Entry {
         quiet(3600.0),
     ],
     wants: LINES,
-    consequence_of: &[],
+    consequence_of: &[Relation::to("interface_flaps", Reach::Same, 600)],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

@@ -3,7 +3,7 @@
 
 use super::line::{HOUR_NS, Heard, Kept, LINES, LineRule, TIMES_MAX, quiet, sentences};
 use crate::diagnosis::lines::What;
-use crate::diagnosis::{Bench, Conclusion, Entry, LimitSource, Page, Setting};
+use crate::diagnosis::{Bench, Conclusion, Entry, LimitSource, Page, Reach, Relation, Setting};
 use crate::schema::{Action, Health, Severity};
 
 /// What the family knows of this rule.
@@ -35,7 +35,10 @@ pub(super) static RULE: Entry = Entry {
         quiet(86_400.0),
     ],
     wants: LINES,
-    consequence_of: &[],
+    consequence_of: &[
+        Relation::to("host_memory_uncorrected", Reach::Node, 60),
+        Relation::to("host_memory_corrected", Reach::Node, 3600),
+    ],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

@@ -4,12 +4,14 @@
 use super::Entry;
 
 mod accelerator_link;
+mod ascend_fault;
 mod container_limit;
 mod container_oom;
 mod container_throttled;
 mod cooling;
 mod cooling_drift;
 mod cpu_starved;
+mod cpu_throttled;
 mod data_missing;
 mod descriptors;
 mod device_gone;
@@ -23,49 +25,47 @@ mod engine_restarting;
 mod engine_silent;
 mod engine_slowed;
 mod facts_lost;
+mod filesystem;
 mod growth;
 mod host_memory_corrected;
 mod host_memory_uncorrected;
 mod host_swap;
 mod host_thermal;
+mod hung_task;
 mod infiniband_errors;
 mod interface_errors;
 mod interface_flaps;
 mod interface_saturated;
 mod io_pressure;
+mod kernel_stall;
 mod kv_pressure;
 mod level;
+mod line;
 mod link_down;
+mod link_flap;
+mod machine_check;
 mod memory_low;
 mod memory_wear;
 mod neighbour;
+mod nic_fault;
+mod nvme;
 mod odd_sister;
+mod oom;
+mod pcie_aer;
 mod pcie_corrected;
 mod pcie_link;
 mod pcie_uncorrected;
 mod power_brake;
 mod power_cap;
+mod process_crash;
 mod recovery_action;
 mod sampler_stalled;
-mod thermal_throttle;
-mod line;
 mod sxid;
-mod machine_check;
-mod pcie_aer;
-mod nvme;
-mod filesystem;
-mod oom;
-mod hung_task;
-mod kernel_stall;
-mod link_flap;
-mod nic_fault;
-mod ascend_fault;
-mod cpu_throttled;
-mod process_crash;
+mod thermal_throttle;
 pub(super) mod threshold;
+mod xid;
 #[cfg(test)]
 pub(crate) mod trial;
-mod xid;
 
 /// What is the same of all rules of the operator's own.
 pub const THRESHOLD: &Entry = &threshold::RULE;
@@ -73,10 +73,7 @@ pub const THRESHOLD: &Entry = &threshold::RULE;
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.
 pub const ALL: &[&Entry] = &[
-    // Devices.
-    &device_gone::RULE,
-    &driver_silent::RULE,
-    // Kernel lines and vendors' codes.
+    // What the kernel and the drivers say.
     &xid::RULE,
     &sxid::RULE,
     &ascend_fault::RULE,
@@ -91,6 +88,9 @@ pub const ALL: &[&Entry] = &[
     &nic_fault::RULE,
     &cpu_throttled::RULE,
     &process_crash::RULE,
+    // Devices.
+    &device_gone::RULE,
+    &driver_silent::RULE,
     &ecc_uncorrected::RULE,
     &memory_wear::RULE,
     &recovery_action::RULE,

@@ -2,7 +2,7 @@
 
 use super::line::{Heard, Kept, LINES, LineRule, SECOND_NS, quiet, sentences};
 use crate::diagnosis::lines::What;
-use crate::diagnosis::{Bench, Conclusion, Entry, Page, Subject};
+use crate::diagnosis::{Bench, Conclusion, Entry, Page, Reach, Relation, Subject};
 use crate::schema::{Action, Severity};
 
 /// What the family knows of this rule.
@@ -23,7 +23,11 @@ pub(super) static RULE: Entry = Entry {
     },
     settings: &[quiet(3600.0)],
     wants: LINES,
-    consequence_of: &[],
+    consequence_of: &[
+        Relation::to("container_oom", Reach::Same, 30),
+        Relation::to("container_limit", Reach::Same, 600),
+        Relation::to("memory_low", Reach::Node, 600),
+    ],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

@@ -3,7 +3,7 @@
 
 use super::line::{HOUR_NS, Heard, Kept, LINES, LineRule, TIMES_MAX, quiet, sentences};
 use crate::diagnosis::lines::{Detail, What};
-use crate::diagnosis::{Bench, Conclusion, Entry, Page, Setting, Subject};
+use crate::diagnosis::{Bench, Conclusion, Entry, Page, Reach, Relation, Setting, Subject};
 use crate::schema::{Action, Health, Severity};
 
 /// What the family knows of this rule.
@@ -35,7 +35,10 @@ pub(super) static RULE: Entry = Entry {
         quiet(86_400.0),
     ],
     wants: LINES,
-    consequence_of: &[],
+    consequence_of: &[
+        Relation::to("pcie_uncorrected", Reach::Same, 60),
+        Relation::to("pcie_corrected", Reach::Same, 3600),
+    ],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

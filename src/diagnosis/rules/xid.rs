@@ -1,5 +1,6 @@
 //! An NVIDIA GPU reports an Xid, or fell off the bus without one.
 
+mod faults;
 mod follows;
 mod programs;
 #[cfg(test)]
@@ -7,7 +8,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::line::{Heard, Names, Pace, Recent, SECOND_NS, heard, of_meaning, sentences};
+use super::line::{Heard, Names, Pace, SECOND_NS, heard, of_meaning, sentences};
 use crate::diagnosis::lines::{Pci, Sighting, What, Xid, traced_xid};
 use crate::diagnosis::tables::architecture::driver_branch;
 use crate::diagnosis::tables::nvlink::{self, LinkBit, LinkError, xid_74_bits};
@@ -16,6 +17,7 @@ use crate::diagnosis::{
     Bench, Conclusion, Entry, Fact, Page, Rule, Setting, Subject, Wants, event_evidence,
 };
 use crate::schema::{Action, Event, EventKind, Health, Severity};
+use faults::Faults;
 use programs::Programs;
 
 /// What the family knows of this rule.
@@ -81,10 +83,8 @@ struct XidRule {
     names: Names,
     pace: Pace,
     programs: Programs,
-    /// Which source told of a fault of a device last, and when.
-    told_by: Recent<(String, u64, String)>,
-    /// Faults that others may follow from, by device and code.
-    primary: Recent<(String, u64)>,
+    /// Which faults were told lately, by whom.
+    faults: Faults,
     /// What may be open, by device.
     keys: BTreeMap<String, BTreeSet<String>>,
     /// The address of a loss that three lines tell, until its last line.
@@ -161,15 +161,7 @@ impl XidRule {
         if of.code == RECOVERY {
             return self.recovery(of, bench);
         }
-        let source = (of.device.to_owned(), of.code, of.event.source.clone());
-        let by_another = self
-            .told_by
-            .within(now_ns, SAME_FAULT_NS)
-            .any(|known| known.0 == source.0 && known.1 == source.1 && known.2 != source.2);
-        self.told_by.add(source, now_ns, SAME_FAULT_NS);
-        if follows::is_primary(of.code) {
-            self.primary.add((of.device.to_owned(), of.code), now_ns, SAME_FAULT_NS);
-        }
+        let by_another = self.faults.told(of.device, of.code, &of.event.source, now_ns);
         let key = key(of);
         if by_another && bench.is_open(subject, &key) {
             return;
@@ -200,9 +192,7 @@ impl XidRule {
     /// Another GPU whose fault an access over NVLink may follow from.
     fn peers(&self, of: &Told<'_>, now_ns: u64) -> Option<String> {
         let over_link = matches!(of.code, 108 | 137);
-        let other = |known: &&(String, u64)| known.0 != of.device;
-        let mut faults = self.primary.within(now_ns, LINK_NS).filter(other);
-        if over_link { faults.next().map(|(device, _)| device.clone()) } else { None }
+        if over_link { self.faults.elsewhere(of.device, now_ns).map(str::to_owned) } else { None }
     }
 
     /// The driver says what is to be done with a GPU.
@@ -211,18 +201,18 @@ impl XidRule {
         let Some(recovery) = of.seen.xid().and_then(|xid| xid.recovery) else { return };
         let Some((action, severity, told)) = advised(recovery) else {
             bench.driver_says(subject, None);
-            bench.clear(subject, "154");
+            advices().for_each(|key| bench.clear(subject, &key));
             return;
         };
+        // Another advice is another trouble, with other steps.
+        let key = format!("{RECOVERY} {recovery}");
+        advices().filter(|of| *of != key).for_each(|of| bench.clear(subject, &of));
         bench.driver_says(subject, Some(action));
-        self.note(of.device, "154");
-        let follows = self.primary.within(bench.now_ns(), SAME_FAULT_NS);
-        let by_product_of = follows
-            .filter(|(device, _)| device == of.device)
-            .map(|(_, code)| ("xid", code.to_string()))
-            .collect();
+        self.note(of.device, &key);
+        let primary = self.faults.primary(of.device, bench.now_ns());
+        let by_product_of = primary.map(|code| ("xid", code.to_string())).collect();
         let (device, quiet_ns) = (of.device, bench.setting_ns("device_quiet_s"));
-        self.pace.raise(bench, subject, "154", || Conclusion {
+        self.pace.raise(bench, subject, &key, || Conclusion {
             severity,
             action,
             steps: sentences(&steps(action)),
@@ -253,6 +243,7 @@ impl XidRule {
     fn over(&mut self, device: &str, bench: &mut Bench<'_>) {
         let subject = Subject::device(device);
         bench.driver_says(subject, None);
+        self.faults.forget(device);
         for key in self.keys.remove(device).unwrap_or_default() {
             bench.clear(subject, &key);
         }
@@ -262,7 +253,6 @@ impl XidRule {
         for device in self.keys.keys().cloned().collect::<Vec<_>>() {
             self.over(&device, bench);
         }
-        self.primary = Recent::default();
     }
 }
 
@@ -414,6 +404,11 @@ fn advised(recovery: u8) -> Option<(Action, Severity, &'static str)> {
     })
 }
 
+/// Keys of the verdicts about each advice.
+fn advices() -> impl Iterator<Item = String> {
+    (1..=5).map(|recovery| format!("{RECOVERY} {recovery}"))
+}
+
 fn steps(action: Action) -> Vec<&'static str> {
     match action {
         Action::ResetDevice => workflow("RESET_GPU").1,
@@ -430,9 +425,5 @@ const RECOVERY: u64 = 154;
 /// when it was quiet for long.
 const DEVICES_MAX: usize = 1024;
 const KEYS_MAX: usize = 256;
-/// Two sources within this time tell of one fault.
-const SAME_FAULT_NS: u64 = 10 * SECOND_NS;
-/// A fault of a peer this long before may be the cause.
-const LINK_NS: u64 = 30 * SECOND_NS;
 /// Lines of one print are not further apart.
 const JOINED_NS: u64 = 2 * SECOND_NS;
