@@ -26,7 +26,7 @@ use page::Boards;
 use serde::Deserialize;
 
 /// Scenarios of each family that the page is about.
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 4;
 
 /// What the score may not fall below, as `tests/cases/floor.toml` has it.
 #[derive(Deserialize)]

@@ -86,7 +86,7 @@ fn killed(world: &mut World<'_, '_>) {
 fn by_products(world: &mut World<'_, '_>) {
     world.run(60);
     world.may("application.fault", Severity::Warning);
-    world.may("*", Severity::Info);
+    world.may("*", Severity::Warning);
     world.never(Severity::Error);
     let at = world.dice.below(4);
     let script = [
@@ -119,9 +119,9 @@ fn same_unit(world: &mut World<'_, '_>) {
         [("train", 5100), ("python3", 6200), ("sglang", 7300), ("bench", 8400)]
     {
         world.run(400);
-        if program == "sglang" {
+        if program == "python3" {
             world
-                .expect("device.fault", &name, 1000)
+                .expect("device.fault", &name, 1200)
                 .severities
                 .retain(|of| *of >= Severity::Warning);
         }

@@ -152,7 +152,11 @@ fn goodbye(world: &mut World<'_, '_>) {
     world.run(120);
     world.may("*", Severity::Info);
     world.never(Severity::Warning);
-    serving(world).alive = false;
+    let engine = serving(world);
+    engine.say_goodbye();
+    engine.alive = false;
+    let last = Box::new(engine.last_step());
+    world.tell(crate::trace::Fact::Step(last));
     world.tell(crate::lines::event(
         EventKind::EngineGone,
         Severity::Info,

@@ -322,7 +322,7 @@ fn card(world: &mut World<'_, '_>) {
 fn infiniband(world: &mut World<'_, '_>) {
     world.run(60);
     host(world).port_active = false;
-    let expected = world.expect("link.infiniband", "mlx5_0/1", 120);
+    let expected = world.expect("link.infiniband|link.interface_down", "mlx5_0/1", 120);
     expected.severities = ANY.to_vec();
     world.run(200);
 }

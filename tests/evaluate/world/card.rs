@@ -148,7 +148,9 @@ impl Card {
             let asked_w = idle_w + (full_w * 1.02 - idle_w) * load;
             let cap_w = if self.brake { full_w * 0.5 } else { self.cap_w };
             let by_cap = ((cap_w - idle_w) / (asked_w - idle_w).max(1.0)).clamp(0.1, 1.0);
-            let by_heat = 1.0 - ((self.chip_c - slow_c + 3.0) / 10.0).clamp(0.0, 0.6);
+            let memory_over = self.model.memory_limit_c.map_or(0.0, |limit| self.memory_c - limit);
+            let over = (self.chip_c - slow_c + 3.0).max(memory_over);
+            let by_heat = 1.0 - (over / 10.0).clamp(0.0, 0.6);
             self.reasons = Reasons {
                 cap: by_cap < 0.995 && !self.brake,
                 software_heat: by_heat < 0.995,

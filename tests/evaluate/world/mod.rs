@@ -134,6 +134,7 @@ impl<'t, 'f> World<'t, 'f> {
             change(self, since_ns as f64 / (end_ns - begin_ns).max(1) as f64);
             self.sample();
         }
+        self.serve(end_ns);
         self.now.since_ns = self.now.since_ns.max(end_ns);
     }
 

@@ -199,9 +199,11 @@ impl Serving {
     fn tell(&mut self) {
         let kv = (self.cache_peak / self.kv_tokens).clamp(0.0, 1.0);
         let pending = (self.waiting * self.prompt).round();
+        // The record after the last answer says that nothing runs.
+        let batch = if self.running < 0.5 && self.waiting < 0.5 { 0.0 } else { self.batch };
         let now = &mut self.step;
         for (field, value) in [
-            (Field::Running, self.batch.round()),
+            (Field::Running, batch.round()),
             (Field::Waiting, self.waiting.round()),
             (Field::Deferred, self.deferred.round()),
             (Field::OldestWait, self.oldest_s * 1000.0),
@@ -226,6 +228,17 @@ impl Serving {
         ] {
             now.mark(field);
         }
+    }
+
+    /// Its last record says that it leaves.
+    pub(crate) const fn say_goodbye(&mut self) {
+        self.step.sequence += 1;
+        self.step.raise(Flag::Goodbye);
+    }
+
+    /// What it told last.
+    pub(crate) const fn last_step(&self) -> StepCore {
+        self.step
     }
 
     /// What it says beside its steps.
