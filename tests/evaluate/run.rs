@@ -75,6 +75,7 @@ impl Judge {
     }
 
     /// Prints what was said, of the traces that `EAGLE_EYE_SHOW` is a part of.
+    #[expect(clippy::print_stdout, reason = "whoever asks for it reads it there")]
     fn show(&self, name: &str) {
         let wanted = std::env::var("EAGLE_EYE_SHOW").ok();
         if wanted.is_some_and(|part| name.contains(&part)) {
