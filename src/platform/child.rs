@@ -10,7 +10,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::clock::{self, MILLISECOND_NS};
+use super::poll::{self, Bell};
 
 /// The running program's own file, whatever became of its name.
 pub const SELF: &str = "/proc/self/exe";
@@ -152,6 +153,16 @@ impl<const BYTES: usize> Child<BYTES> {
         }
     }
 
+    /// Waits until the child says something, `bell` rings or `limit_ns` have
+    /// passed; whether the child said something or is gone.
+    #[must_use]
+    pub fn says_within(&self, bell: &Bell, limit_ns: u64) -> bool {
+        let mut waits = [poll::readable(self.answers.as_fd()), poll::readable(bell.as_fd())];
+        let mut says = false;
+        let waited = poll::wait_readable(&mut waits, limit_ns, |at| says |= at == 0);
+        says || waited.is_err()
+    }
+
     /// The process's number.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -252,6 +263,19 @@ impl<const BYTES: usize> Parent<BYTES> {
     pub fn new() -> io::Result<Self> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         Ok(Self { waiting: Vec::with_capacity(BYTES * RECORDS_AT_ONCE) })
+    }
+
+    /// Waits until the parent is gone or `bell` rings, at most `limit_ns`;
+    /// whether the parent is gone. For a child that is asked nothing.
+    #[must_use]
+    pub fn is_gone_after(bell: &Bell, limit_ns: u64) -> bool {
+        let stdin = rustix::stdio::stdin();
+        let mut waits = [poll::readable(stdin), poll::readable(bell.as_fd())];
+        let mut is_ready = false;
+        if poll::wait_readable(&mut waits, limit_ns, |at| is_ready |= at == 0).is_err() {
+            return true;
+        }
+        is_ready && matches!(rustix::io::read(stdin, &mut [0; 64]), Ok(0))
     }
 
     /// Waits for the next record; none when the parent is gone.

@@ -20,10 +20,12 @@ struct Shared {
 }
 
 /// A call that has not returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
     /// Its name in the library.
     pub name: &'static str,
+    /// The device that it asks, where the thread is not that device's own.
+    pub device: String,
     /// When it began, monotonic ns.
     pub begun_ns: u64,
     /// How long it may last by its own meaning, ns: that of a wait.
@@ -44,13 +46,19 @@ pub struct Tally {
 impl Calls {
     /// Makes the call `name` of the library.
     pub fn call<T>(&self, name: &'static str, call: impl FnOnce() -> T) -> T {
-        self.run(name, 0, call)
+        self.run(name, String::new(), 0, call)
+    }
+
+    /// Makes the call `name` of the library about the device of this name, on
+    /// a thread that is not that device's own.
+    pub fn call_about<T>(&self, device: &str, name: &'static str, call: impl FnOnce() -> T) -> T {
+        self.run(name, device.to_owned(), 0, call)
     }
 
     /// Makes a call that waits up to `limit_ms` by its own meaning; that time
     /// is not counted as spent.
     pub fn wait<T>(&self, name: &'static str, limit_ms: u32, call: impl FnOnce() -> T) -> T {
-        self.run(name, u64::from(limit_ms).max(1) * MILLISECOND_NS, call)
+        self.run(name, String::new(), u64::from(limit_ms).max(1) * MILLISECOND_NS, call)
     }
 
     /// Counts a call that answered with an error that was not to be expected.
@@ -61,7 +69,7 @@ impl Calls {
     /// The call that has not returned, if one runs.
     #[must_use]
     pub fn running(&self) -> Option<Running> {
-        *self.slot()
+        self.slot().clone()
     }
 
     /// What came of all calls so far.
@@ -74,9 +82,15 @@ impl Calls {
         }
     }
 
-    fn run<T>(&self, name: &'static str, allowed_ns: u64, call: impl FnOnce() -> T) -> T {
+    fn run<T>(
+        &self,
+        name: &'static str,
+        device: String,
+        allowed_ns: u64,
+        call: impl FnOnce() -> T,
+    ) -> T {
         let begun_ns = clock::monotonic_ns();
-        *self.slot() = Some(Running { name, begun_ns, allowed_ns });
+        *self.slot() = Some(Running { name, device, begun_ns, allowed_ns });
         let answer = call();
         *self.slot() = None;
         self.0.calls.fetch_add(1, Ordering::Relaxed);

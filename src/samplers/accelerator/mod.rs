@@ -12,8 +12,21 @@ pub mod library;
 pub mod record;
 pub mod sheet;
 
+mod facts;
+mod fleet;
+mod hung;
+mod inventory;
+mod known;
+mod parent;
+mod round;
+mod serve;
+mod serving;
+
 pub use calls::{Calls, Tally};
+pub use facts::Facts;
 pub use library::{
     Failure, Found, Group, Identity, Kind, Library, Notice, NoticeKind, Reader, Wanted,
 };
+pub use parent::{Accelerators, ParentPlan, STUCK_MAX};
+pub use serve::{Periods, ServePlan, serve};
 pub use sheet::{Absences, Sheet};

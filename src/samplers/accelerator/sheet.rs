@@ -64,7 +64,8 @@ impl<'a> Sheet<'a> {
     /// A reading that cannot be had. One that failed is asked for again next
     /// time, the others rarely.
     pub fn absent(&mut self, metric: MetricId, reason: AbsentReason) {
-        let pause_ns = if reason == AbsentReason::Failed { 0 } else { ASK_AGAIN_NS };
+        let is_passing = matches!(reason, AbsentReason::Failed | AbsentReason::Unknown);
+        let pause_ns = if is_passing { 0 } else { ASK_AGAIN_NS };
         if reason == AbsentReason::Failed {
             self.calls.failed();
         }
@@ -81,6 +82,17 @@ impl<'a> Sheet<'a> {
     /// A process that works on the device, with the memory it holds there.
     pub fn process(&mut self, id: u32, memory_bytes: Option<u64>) {
         self.processes.get_or_insert_default().push((id, memory_bytes));
+    }
+
+    /// What the last round gave and this one neither gives nor calls absent is
+    /// absent without a reason.
+    pub(super) fn note_missing(&mut self, given: &[MetricId]) {
+        for metric in given {
+            let is_given = self.values.iter().any(|(of, _)| of == metric);
+            if !is_given && !self.absences.0.contains_key(metric) {
+                self.absent(*metric, AbsentReason::Unknown);
+            }
+        }
     }
 
     /// The values so far.
