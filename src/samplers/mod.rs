@@ -9,6 +9,7 @@
 
 pub mod accelerator;
 pub mod cgroup;
+pub mod dcmi;
 pub mod engine_push;
 pub mod kmsg;
 pub mod ktrace;

@@ -19,6 +19,8 @@ pub(super) struct Asking<'a> {
     pub(super) raw: &'a Raw,
     pub(super) chip: Chip,
     pub(super) calls: &'a Calls,
+    /// The chip's name, on a thread that is not its own; else empty.
+    pub(super) device: &'a str,
 }
 
 impl Asking<'_> {
@@ -92,7 +94,7 @@ impl Asking<'_> {
             return Err(Failure::NotInLibrary);
         }
         let name = symbol.name(self.raw.generation());
-        self.calls.call(name, || call(self.raw, self.chip))
+        self.calls.call_about(self.device, name, || call(self.raw, self.chip))
     }
 }
 

@@ -109,9 +109,15 @@ impl Failure {
 #[must_use]
 pub fn remedy(code: i32) -> Option<&'static str> {
     Some(match code {
-        -8002 => "run the agent as root or as a member of the group HwHiAiUser; in a container, with the host's root rights",
-        -8005 => "in a container, mount the host's driver folder /usr/local/Ascend/driver and /usr/local/dcmi whole, and the device nodes; on the host, see the driver's log",
-        -8010 => "in a container, pass /dev/davinci_manager, /dev/devmm_svm and /dev/hisi_hdc in; on the host, the channel to the chip is ill",
+        -8002 => {
+            "run the agent as root or as a member of the group HwHiAiUser; in a container, with the host's root rights"
+        }
+        -8005 => {
+            "in a container, mount the host's driver folder /usr/local/Ascend/driver and /usr/local/dcmi whole, and the device nodes; on the host, see the driver's log"
+        }
+        -8010 => {
+            "in a container, pass /dev/davinci_manager, /dev/devmm_svm and /dev/hisi_hdc in; on the host, the channel to the chip is ill"
+        }
         NOT_IN_CONTAINER => "run the agent on the host, or privileged in its container",
         NOT_READY => "the chip boots or is being reset: nothing to do but wait",
         _ => return None,

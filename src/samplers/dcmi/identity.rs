@@ -32,8 +32,7 @@ pub(super) fn identity(ask: &Asking<'_>, dcmi: &Dcmi) -> Result<Identity, Stoppe
         }
     };
     let elabel: Option<Elabel> = ask.out(Symbol::Elabel).ok();
-    let firmware =
-        FIRMWARE.iter().find_map(|of| ask.text(Symbol::ComponentVersion, *of).ok());
+    let firmware = FIRMWARE.iter().find_map(|of| ask.text(Symbol::ComponentVersion, *of).ok());
     let versions = dcmi.versions(ask.calls);
     Ok(Identity {
         device_model: chip.map(|of| model(&of)).unwrap_or_default(),
@@ -95,6 +94,9 @@ mod tests {
     #[test]
     fn a_die_of_nothing_has_no_name() {
         assert_eq!(uuid(&DieId { words: [0; 5] }), "");
-        assert_eq!(uuid(&DieId { words: [1, 0xAB, 0, 0, 2] }), "00000001-000000ab-00000000-00000000-00000002");
+        assert_eq!(
+            uuid(&DieId { words: [1, 0xAB, 0, 0, 2] }),
+            "00000001-000000ab-00000000-00000000-00000002"
+        );
     }
 }

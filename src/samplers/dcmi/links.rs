@@ -66,10 +66,12 @@ fn hccs(ask: &Asking<'_>) -> Result<[Result<f64, Failure>; 4], Failure> {
         Ok(of) => Ok([sum(of.sent), sum(of.received), sum(of.crc_errors), sum(of.retries)]),
         Err(failure) if failure.class() == Class::Permanent => {
             let of: HccsCounts = ask.gate(HCCS_COUNTS)?;
-            let wide = |ports: [u32; 16]| sum(ports.map(|port| match port {
-                u32::MAX => u64::MAX,
-                port => u64::from(port),
-            }));
+            let wide = |ports: [u32; 16]| {
+                sum(ports.map(|port| match port {
+                    u32::MAX => u64::MAX,
+                    port => u64::from(port),
+                }))
+            };
             Ok([wide(of.sent), wide(of.received), wide(of.crc_errors), wide(of.retries)])
         }
         Err(failure) => Err(failure),

@@ -10,10 +10,10 @@
 
 use std::ffi::{CString, OsStr, c_int, c_uint, c_void};
 use std::mem::ManuallyDrop;
+use std::sync::OnceLock;
 
 use bytemuck::{Pod, Zeroable};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use std::sync::OnceLock;
 
 use super::code::Failure;
 use super::layout::{EventFilter, FaultEvent, Process};
@@ -23,21 +23,21 @@ use crate::platform::atomic::{AtomicU64, Ordering};
 /// Memory that a function fills in.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(16))]
-pub struct Room([u64; ROOM_BYTES / 8]);
+pub(super) struct Room([u64; ROOM_BYTES / 8]);
 
 const ROOM_BYTES: usize = 4096;
 
 impl Room {
     /// A room of zeroes.
     #[must_use]
-    pub fn zeroed() -> Self {
+    pub(super) fn zeroed() -> Self {
         Zeroable::zeroed()
     }
 
     /// Zeroes, then ones from `at` on: what no function fills in stays the mark
     /// of no value.
     #[must_use]
-    pub fn marked_from(at: usize) -> Self {
+    pub(super) fn marked_from(at: usize) -> Self {
         let mut room = Self::zeroed();
         bytemuck::bytes_of_mut(&mut room)[at..].fill(0xFF);
         room
@@ -45,14 +45,14 @@ impl Room {
 
     /// What was filled in, read as a struct or number.
     #[must_use]
-    pub fn value<T: Pod>(&self) -> T {
+    pub(super) fn value<T: Pod>(&self) -> T {
         const { assert!(size_of::<T>() <= ROOM_BYTES / 2) };
         bytemuck::pod_read_unaligned(&self.bytes()[..size_of::<T>()])
     }
 
     /// What was filled in, as bytes.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         bytemuck::bytes_of(self)
     }
 
@@ -63,7 +63,7 @@ impl Room {
 
 /// A chip as its generation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Chip {
+pub(super) enum Chip {
     /// By card and place on the card.
     OnCard(i32, i32),
     /// By its one number.
@@ -128,7 +128,7 @@ enum Function {
 }
 
 /// A library that is loaded and was told to begin.
-pub struct Raw {
+pub(super) struct Raw {
     /// Never unloaded: it may call back at any time.
     library: ManuallyDrop<libloading::Library>,
     generation: Generation,
@@ -164,7 +164,7 @@ impl Raw {
     /// # Errors
     ///
     /// Why the dynamic linker refuses.
-    pub fn load(name: &OsStr, generation: Generation) -> Result<Self, String> {
+    pub(super) fn load(name: &OsStr, generation: Generation) -> Result<Self, String> {
         // SAFETY: the file is the driver's own library, named by the operator
         // or found where the driver puts it; what its initialisers do is its
         // vendor's word, and this process is a child that may die of it.
@@ -178,18 +178,14 @@ impl Raw {
         Ok(raw)
     }
 
-    /// The same library, seen as the other generation.
-    ///
-    /// # Errors
-    ///
-    /// Why the dynamic linker refuses.
-    pub fn generation(&self) -> Generation {
+    /// Which generation's functions are called.
+    pub(super) fn generation(&self) -> Generation {
         self.generation
     }
 
     /// Whether the library has that function.
     #[must_use]
-    pub fn has(&self, symbol: Symbol) -> bool {
+    pub(super) fn has(&self, symbol: Symbol) -> bool {
         self.function(symbol).is_ok()
     }
 
@@ -198,7 +194,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn init(&self) -> Result<(), Failure> {
+    pub(super) fn init(&self) -> Result<(), Failure> {
         let name = match self.generation {
             Generation::First => "dcmi_init",
             Generation::Second => "dcmiv2_init",
@@ -215,7 +211,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn version(&self, of: &str) -> Result<Room, Failure> {
+    pub(super) fn version(&self, of: &str) -> Result<Room, Failure> {
         type Version = unsafe extern "C" fn(*mut c_void, c_uint) -> c_int;
         let prefix = self.prefix();
         let version: Version =
@@ -232,7 +228,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers, or that it answers nonsense.
-    pub fn list(&self) -> Result<Vec<i32>, Failure> {
+    pub(super) fn list(&self) -> Result<Vec<i32>, Failure> {
         type Listing = unsafe extern "C" fn(*mut c_int, *mut c_int, c_int) -> c_int;
         let name = match self.generation {
             Generation::First => "dcmi_get_card_list",
@@ -260,7 +256,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers, or that it answers nonsense.
-    pub fn chips_on(&self, card: i32) -> Result<i32, Failure> {
+    pub(super) fn chips_on(&self, card: i32) -> Result<i32, Failure> {
         type Layout = unsafe extern "C" fn(c_int, *mut c_int, *mut c_int, *mut c_int) -> c_int;
         let layout: Layout =
             self.address("dcmi_get_device_id_in_card").ok_or(Failure::NotInLibrary)?;
@@ -276,7 +272,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers, or that it answers nonsense.
-    pub fn logical(&self, card: i32, place: i32) -> Result<u16, Failure> {
+    pub(super) fn logical(&self, card: i32, place: i32) -> Result<u16, Failure> {
         type Logical = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
         let logical: Logical =
             self.address("dcmi_get_device_logic_id").ok_or(Failure::NotInLibrary)?;
@@ -292,7 +288,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn out(&self, symbol: Symbol, chip: Chip, room: &mut Room) -> Result<(), Failure> {
+    pub(super) fn out(&self, symbol: Symbol, chip: Chip, room: &mut Room) -> Result<(), Failure> {
         answer(call!(self, Out, symbol, chip, room.start()))
     }
 
@@ -301,7 +297,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn pick(
+    pub(super) fn pick(
         &self,
         symbol: Symbol,
         chip: Chip,
@@ -316,7 +312,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn gate(
+    pub(super) fn gate(
         &self,
         chip: Chip,
         (main, sub): (u32, u32),
@@ -332,7 +328,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn text(&self, symbol: Symbol, chip: Chip, which: u32) -> Result<Room, Failure> {
+    pub(super) fn text(&self, symbol: Symbol, chip: Chip, which: u32) -> Result<Room, Failure> {
         let mut room = Room::zeroed();
         answer(call!(self, Text, symbol, chip, which, room.start(), VERSION_BYTES as c_int))?;
         Ok(room)
@@ -343,7 +339,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn codes(&self, chip: Chip) -> Result<Vec<u32>, Failure> {
+    pub(super) fn codes(&self, chip: Chip) -> Result<Vec<u32>, Failure> {
         let mut room = Room::zeroed();
         let mut count = 0;
         let list = room.start();
@@ -357,7 +353,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn processes(&self, chip: Chip) -> Result<Vec<Process>, Failure> {
+    pub(super) fn processes(&self, chip: Chip) -> Result<Vec<Process>, Failure> {
         let mut room = Room::zeroed();
         let mut count = PROCESSES_MAX;
         answer(call!(self, List, Symbol::Processes, chip, room.start(), &raw mut count))?;
@@ -370,7 +366,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn current_faults(&self, chip: Chip) -> Result<Vec<FaultEvent>, Failure> {
+    pub(super) fn current_faults(&self, chip: Chip) -> Result<Vec<FaultEvent>, Failure> {
         // Twice the room that the library is told of, as everywhere.
         let mut events = vec![FaultEvent::zeroed(); 2 * EVENTS_MAX as usize];
         let mut count = 0;
@@ -387,7 +383,7 @@ impl Raw {
     /// # Errors
     ///
     /// What it answers.
-    pub fn subscribe(&self) -> Result<(), Failure> {
+    pub(super) fn subscribe(&self) -> Result<(), Failure> {
         let chip = match self.generation {
             Generation::First => Chip::OnCard(EVERY_CHIP, EVERY_CHIP),
             Generation::Second => Chip::Number(EVERY_CHIP),
@@ -453,7 +449,7 @@ impl std::fmt::Debug for Raw {
 
 /// What the library told since the last look, and what of it was lost.
 #[derive(Debug)]
-pub struct Heard {
+pub(super) struct Heard {
     sender: Sender<FaultEvent>,
     receiver: Receiver<FaultEvent>,
     lost: AtomicU64,
@@ -462,20 +458,20 @@ pub struct Heard {
 impl Heard {
     /// Events in the order in which they came.
     #[must_use]
-    pub fn events(&self) -> &Receiver<FaultEvent> {
+    pub(super) fn events(&self) -> &Receiver<FaultEvent> {
         &self.receiver
     }
 
     /// How many were lost since the last call, since nobody took them.
     #[must_use]
-    pub fn take_lost(&self) -> u64 {
+    pub(super) fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
     }
 }
 
 /// Where the library's own thread leaves events. One for the process, as the
 /// subscription is.
-pub fn heard() -> &'static Heard {
+pub(super) fn heard() -> &'static Heard {
     static HEARD: OnceLock<Heard> = OnceLock::new();
     HEARD.get_or_init(|| {
         let (sender, receiver) = bounded(HEARD_MAX);

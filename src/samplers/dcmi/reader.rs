@@ -10,9 +10,7 @@ use super::library::{Dcmi, Place};
 use super::symbol::Symbol;
 use super::value::{bytes, celsius, count_32, hertz, ratio, volts, watts};
 use super::{identity, links};
-use crate::samplers::accelerator::{
-    Calls, Failure as Stopped, Group, Identity, Reader, Sheet,
-};
+use crate::samplers::accelerator::{Calls, Failure as Stopped, Group, Identity, Reader, Sheet};
 use crate::schema::{DeviceState, MetricId};
 
 /// Reads one chip.
@@ -71,7 +69,7 @@ impl Reader for ChipReader<'_> {
 
 impl<'a> ChipReader<'a> {
     fn asking(&self, calls: &'a Calls) -> Asking<'a> {
-        Asking { raw: self.dcmi.raw(), chip: self.place.chip, calls }
+        Asking { raw: self.dcmi.raw(), chip: self.place.chip, calls, device: "" }
     }
 
     /// Temperature and power, and whether there is a chip at all.
@@ -227,10 +225,19 @@ fn memory(ask: &Asking<'_>, sheet: &mut Sheet<'_>) -> Result<(), Stopped> {
         // A chip without such memory has the other kind.
         let has_none = is_permanent(hbm.map(|_| 0.0)) || matches!(hbm, Ok(hbm) if hbm.size == 0);
         if !has_none {
-            return put_all(sheet, &HBM_METRICS, hbm.map(|of| {
-                [celsius(of.temperature), bytes(of.used), bytes(of.size), ratio(of.bandwidth),
-                    hertz(of.clock)]
-            }));
+            return put_all(
+                sheet,
+                &HBM_METRICS,
+                hbm.map(|of| {
+                    [
+                        celsius(of.temperature),
+                        bytes(of.used),
+                        bytes(of.size),
+                        ratio(of.bandwidth),
+                        hertz(of.clock),
+                    ]
+                }),
+            );
         }
         let reason = hbm.err().unwrap_or(Failure::Returned(NOT_SUPPORTED)).reason();
         sheet.absent(MetricId::AcceleratorMemoryTemperature, reason);
@@ -239,42 +246,50 @@ fn memory(ask: &Asking<'_>, sheet: &mut Sheet<'_>) -> Result<(), Stopped> {
     if !sheet.wants(MetricId::AcceleratorMemoryTotal) {
         return Ok(());
     }
-    let ddr = ask.out::<MemoryInfo>(Symbol::Memory).map(|of| {
-        [bytes(of.size.saturating_sub(of.available)), bytes(of.size), hertz(of.clock)]
-    });
+    let ddr = ask
+        .out::<MemoryInfo>(Symbol::Memory)
+        .map(|of| [bytes(of.size.saturating_sub(of.available)), bytes(of.size), hertz(of.clock)]);
     put_all(sheet, &DDR_METRICS, ddr)
 }
 
 fn errors(ask: &Asking<'_>, sheet: &mut Sheet<'_>) -> Result<(), Stopped> {
     if sheet.wants(MetricId::AcceleratorEccCorrected) {
         let ecc = ask.pick_marked::<EccInfo>(Symbol::Ecc, ECC_HBM, ECC_BYTES_LEAST);
-        put_all(sheet, &ECC_METRICS, ecc.map(|of| {
-            [
-                Ok(f64::from(u8::from(of.enabled != 0))),
-                count_32(of.corrected),
-                count_32(of.uncorrected),
-                count_32(of.corrected_lifetime),
-                count_32(of.uncorrected_lifetime),
-                count_32(of.isolated_corrected),
-                count_32(of.isolated_uncorrected),
-                count_32(of.isolate_next_corrected).map_err(|_| Failure::NotInLibrary),
-                count_32(of.isolate_next_uncorrected).map_err(|_| Failure::NotInLibrary),
-            ]
-        }))?;
+        put_all(
+            sheet,
+            &ECC_METRICS,
+            ecc.map(|of| {
+                [
+                    Ok(f64::from(u8::from(of.enabled != 0))),
+                    count_32(of.corrected),
+                    count_32(of.uncorrected),
+                    count_32(of.corrected_lifetime),
+                    count_32(of.uncorrected_lifetime),
+                    count_32(of.isolated_corrected),
+                    count_32(of.isolated_uncorrected),
+                    count_32(of.isolate_next_corrected).map_err(|_| Failure::NotInLibrary),
+                    count_32(of.isolate_next_uncorrected).map_err(|_| Failure::NotInLibrary),
+                ]
+            }),
+        )?;
     }
     if sheet.wants(MetricId::AcceleratorPcieErrors) {
         let errors = ask.out::<PcieErrors>(Symbol::PcieErrors);
-        put_all(sheet, &PCIE_METRICS, errors.map(|of| {
-            let parts = [
-                count_32(of.link_crc_errors),
-                count_32(of.data_crc_errors),
-                count_32(of.receive_errors),
-                count_32(of.lane_errors),
-                count_32(of.symbol_unlocks),
-            ];
-            let [a, b, c, d, e] = parts;
-            [Ok(parts.iter().flatten().sum()), a, b, c, d, e]
-        }))?;
+        put_all(
+            sheet,
+            &PCIE_METRICS,
+            errors.map(|of| {
+                let parts = [
+                    count_32(of.link_crc_errors),
+                    count_32(of.data_crc_errors),
+                    count_32(of.receive_errors),
+                    count_32(of.lane_errors),
+                    count_32(of.symbol_unlocks),
+                ];
+                let [a, b, c, d, e] = parts;
+                [Ok(parts.iter().flatten().sum()), a, b, c, d, e]
+            }),
+        )?;
     }
     Ok(())
 }
@@ -321,9 +336,9 @@ fn flash(ask: &Asking<'_>, sheet: &mut Sheet<'_>) -> Result<(), Stopped> {
     if !sheet.wants(MetricId::NpuFlashes) {
         return Ok(());
     }
-    let chips = ask.out::<u32>(Symbol::FlashCount).and_then(|chips| {
-        if chips > FLASHES_MAX { Err(Failure::Invalid) } else { Ok(chips) }
-    });
+    let chips = ask
+        .out::<u32>(Symbol::FlashCount)
+        .and_then(|chips| if chips > FLASHES_MAX { Err(Failure::Invalid) } else { Ok(chips) });
     put(sheet, MetricId::NpuFlashes, chips.map(f64::from))?;
     let bad = chips.and_then(|chips| {
         let mut bad = 0;
