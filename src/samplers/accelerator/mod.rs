@@ -12,6 +12,8 @@ pub mod library;
 pub mod record;
 pub mod sheet;
 
+pub mod settings;
+
 mod facts;
 mod fleet;
 mod hung;
