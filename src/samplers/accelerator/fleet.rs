@@ -52,6 +52,7 @@ impl Fleet {
     /// Another child speaks from now on: its numbers mean nothing yet.
     pub(super) fn begin_child(&mut self) {
         self.numbers.clear();
+        self.devices.iter_mut().for_each(|device| device.open_faults.begin_child());
     }
 
     /// What a child says about devices. Answers the name of the device, or of
@@ -464,7 +465,18 @@ impl Fleet {
         } else {
             self.numbers.get(number as usize).ok_or(Nonsense)?.found.name.clone()
         };
+        // A report may come before the list that has its device.
+        let device = self.known(number).ok();
+        if let Some((device, record)) = device.zip(report.fault)
+            && !device.open_faults.take(report.code, record)
+        {
+            return Ok(());
+        }
         let kind = match report.kind {
+            NoticeKind::Looked => {
+                self.looked(number);
+                return Ok(());
+            }
             NoticeKind::Notice => EventKind::DeviceNotice,
             NoticeKind::Fault => EventKind::DeviceFault,
             NoticeKind::Xid => EventKind::Xid,
@@ -482,6 +494,24 @@ impl Fleet {
             ..Event::default()
         });
         Ok(())
+    }
+
+    /// All that is open was told: what another child told and this one did not
+    /// is over.
+    fn looked(&mut self, number: u32) {
+        let Ok(device) = self.known(number) else { return };
+        let name = device.found.name.clone();
+        for (code, record) in device.open_faults.over() {
+            self.push(Event {
+                kind: EventKind::DeviceFault,
+                severity: Severity::Info,
+                subject: name.clone(),
+                text: format!("{code:#010X} cleared while nobody looked"),
+                code,
+                fault: Some(record),
+                ..Event::default()
+            });
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
 use super::library::{Found, Identity};
+use super::open_faults::OpenFaults;
 use super::record::{Absent, Value};
 use crate::platform::clock;
 use crate::schema::{
@@ -23,6 +24,7 @@ pub(super) struct Known {
     pub(super) is_announced: bool,
     pub(super) numa_node: Option<u16>,
     pub(super) processes: Vec<DeviceProcess>,
+    pub(super) open_faults: OpenFaults,
     index: Option<u32>,
     values: BTreeSet<MetricId>,
     absent: BTreeMap<MetricId, AbsentReason>,
@@ -42,6 +44,7 @@ impl Known {
             is_announced: false,
             numa_node: None,
             processes: Vec::new(),
+            open_faults: OpenFaults::default(),
             index: None,
             values: BTreeSet::new(),
             absent: BTreeMap::new(),

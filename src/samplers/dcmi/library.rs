@@ -33,10 +33,19 @@ pub struct Dcmi {
     raw: Raw,
     file: Option<FileMark>,
     faults: Mutex<Faults>,
-    told: (Sender<Report>, Receiver<Report>),
+    told: (Sender<Told>, Receiver<Told>),
     told_lost: AtomicU64,
     met: Mutex<Met>,
     subscription: Mutex<Subscription>,
+}
+
+/// What threads of chips leave for the one that tells.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A fault.
+    Report(Report),
+    /// All that is open on the chip of this number was told.
+    Looked(u16),
 }
 
 /// What was learnt of chips that need not be asked twice.
@@ -152,9 +161,9 @@ impl Dcmi {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves a report for the thread that tells them.
-    pub(super) fn tell(&self, report: Report) {
-        if self.told.0.try_send(report).is_err() {
+    /// Leaves something for the thread that tells.
+    pub(super) fn tell(&self, told: Told) {
+        if self.told.0.try_send(told).is_err() {
             self.told_lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -334,6 +343,7 @@ impl Library for Dcmi {
             place: place(self.raw.generation(), found.handle),
             rated_hz: None,
             core_ratio: None,
+            has_looked: false,
             gives_all_uses: self.raw.has(Symbol::MultiUtilization),
         })
     }
@@ -346,23 +356,26 @@ impl Library for Dcmi {
     ) -> Result<(), Stopped> {
         self.subscribe(calls, tell);
         let heard = heard();
-        let report = calls.wait("fault events", limit_ms, || {
+        let first = calls.wait("fault events", limit_ms, || {
             select! {
-                recv(heard.events()) -> event => event.ok().and_then(|event| self.faults().tell(&event)),
+                recv(heard.events()) -> event => {
+                    let event = event.ok();
+                    event.and_then(|event| self.faults().tell(&event)).map(Told::Report)
+                }
                 recv(self.told.1) -> report => report.ok(),
                 default(Duration::from_millis(u64::from(limit_ms))) => None,
             }
         });
-        if let Some(report) = report {
-            tell(notice(&report));
+        if let Some(told) = first {
+            tell(told.notice());
         }
         while let Ok(event) = heard.events().try_recv() {
             if let Some(report) = self.faults().tell(&event) {
                 tell(notice(&report));
             }
         }
-        for report in self.told.1.try_iter() {
-            tell(notice(&report));
+        for told in self.told.1.try_iter() {
+            tell(told.notice());
         }
         self.tell_lost(heard, tell);
         Ok(())
@@ -371,6 +384,17 @@ impl Library for Dcmi {
     fn has_changed(&self) -> bool {
         let now = |mark: &FileMark| FileMark::of(mark.path.clone());
         self.file.as_ref().is_some_and(|mark| now(mark).as_ref() != Some(mark))
+    }
+}
+
+impl Told {
+    fn notice(&self) -> Notice {
+        match self {
+            Self::Report(report) => notice(report),
+            Self::Looked(chip) => {
+                Notice { kind: NoticeKind::Looked, device: npu(*chip), ..Notice::default() }
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::faults::Report;
 use super::layout::{
     ECC_BYTES_LEAST, EccInfo, FlashInfo, HbmInfo, MemoryInfo, PcieErrors, Utilization,
 };
-use super::library::{Dcmi, Place};
+use super::library::{Dcmi, Place, Told};
 use super::symbol::Symbol;
 use super::value::{bytes, celsius, count_32, hertz, ratio, volts, watts};
 use super::{identity, links};
@@ -22,6 +22,8 @@ pub(super) struct ChipReader<'a> {
     pub(super) rated_hz: Option<f64>,
     /// Use of the AI cores when last read.
     pub(super) core_ratio: Option<f64>,
+    /// Whether all that is open was told once.
+    pub(super) has_looked: bool,
     /// Whether the library gives four uses in one call.
     pub(super) gives_all_uses: bool,
 }
@@ -31,14 +33,17 @@ impl Reader for ChipReader<'_> {
         let ask = self.asking(calls);
         let identity = identity::identity(&ask, self.dcmi)?;
         // Whoever answers again has forgotten, or kept, what was open before.
+        let chip = self.place.logical;
         let reports = match ask.current_faults() {
-            Ok(events) => self.dcmi.faults().look(self.place.logical, &events),
-            Err(_) => match ask.codes() {
-                Ok(codes) => self.dcmi.faults().list(self.place.logical, &codes),
-                Err(_) => Vec::new(),
-            },
+            Ok(events) => Ok(self.dcmi.faults().look(chip, &events)),
+            Err(_) => ask.codes().map(|codes| self.dcmi.faults().list(chip, &codes)),
         };
-        self.tell(&ask, reports);
+        if let Ok(reports) = reports {
+            self.tell(&ask, reports);
+            if !std::mem::replace(&mut self.has_looked, true) {
+                self.dcmi.tell(Told::Looked(chip));
+            }
+        }
         Ok(identity)
     }
 
@@ -196,7 +201,7 @@ impl<'a> ChipReader<'a> {
             if report.name.is_empty() {
                 report.name = ask.text(Symbol::ErrorText, report.code).unwrap_or_default();
             }
-            self.dcmi.tell(report);
+            self.dcmi.tell(Told::Report(report));
         }
     }
 }
