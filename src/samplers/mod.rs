@@ -15,6 +15,7 @@ pub mod kmsg;
 pub mod ktrace;
 pub mod hardware_sys;
 pub mod engine_scrape;
+pub mod nvml;
 mod need;
 mod outlet;
 pub mod own;
@@ -43,6 +44,7 @@ pub const ALL: &[&Entry] = &[
     &kmsg::ENTRY,
     &ktrace::ENTRY,
     &hardware_sys::ENTRY,
+    &nvml::ENTRY,
     // Last, so that it sees what the others registered.
     &own::ENTRY,
 ];

@@ -33,3 +33,14 @@ pub use library::{
 pub use parent::{Accelerators, ParentPlan, STUCK_MAX};
 pub use serve::{Periods, ServePlan, serve};
 pub use sheet::{Absences, Sheet};
+
+/// Whether a library is a stand-in, which has its scenario beside it.
+#[must_use]
+pub fn is_stand_in(library: &std::path::Path) -> bool {
+    let mut scenario = library.as_os_str().to_owned();
+    scenario.push(SCENARIO);
+    library.is_absolute() && std::path::Path::new(&scenario).is_file()
+}
+
+/// What the scenario of a stand-in is called, behind the library's own name.
+pub const SCENARIO: &str = ".scenario";
