@@ -45,6 +45,7 @@ pub const ALL: &[&Entry] = &[
     &ktrace::ENTRY,
     &hardware_sys::ENTRY,
     &nvml::ENTRY,
+    &dcmi::ENTRY,
     // Last, so that it sees what the others registered.
     &own::ENTRY,
 ];

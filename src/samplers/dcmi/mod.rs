@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::platform::child;
 use crate::samplers::accelerator::settings::{ChildArguments, command_line};
-use crate::samplers::accelerator::{Accelerators, ParentPlan, serve};
+use crate::samplers::accelerator::{self, Accelerators, ParentPlan, serve};
 use crate::samplers::{Context, Entry, Opened, Settings};
 use crate::schema::MetricId;
 
@@ -128,7 +128,7 @@ fn open(context: &Context, settings: &Settings) -> Opened {
             .replace('_', "")
             .parse()
             .unwrap_or(2000),
-        simulated: false,
+        simulated: accelerator::is_stand_in(Path::new(library)),
         inventory: context.cursors.of(NAME).map(<[u8]>::to_vec),
     };
     Opened::Ready(Box::new(Accelerators::new(plan)))
