@@ -16,6 +16,8 @@ mod compat;
 mod conservation;
 mod counting;
 #[cfg(feature = "agent")]
+mod dcmi;
+#[cfg(feature = "agent")]
 mod details;
 #[cfg(feature = "agent")]
 mod doctor;

@@ -13,6 +13,7 @@ pub mod record;
 pub mod sheet;
 
 pub mod settings;
+pub mod stand_in;
 
 mod facts;
 mod fleet;

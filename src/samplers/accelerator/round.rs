@@ -19,8 +19,8 @@ pub(super) struct DeviceThread<'a> {
     is_here: Arc<AtomicBool>,
     calls: Calls,
     absences: Absences,
-    /// What each group gave in its last round.
-    given: [Vec<MetricId>; Group::ALL.len()],
+    /// What each group gave, and how many rounds ago.
+    given: [Vec<(MetricId, u8)>; Group::ALL.len()],
     due: Due,
     told: Option<Identity>,
     state: DeviceState,
@@ -92,12 +92,9 @@ impl<'a> DeviceThread<'a> {
         let now_ns = clock::monotonic_ns();
         let mut sheet = Sheet::new(&self.calls, now_ns, &mut self.absences);
         reader.read(group, &mut sheet)?;
-        let given = &mut self.given[group as usize];
-        sheet.note_missing(given);
+        sheet.note_missing(&mut self.given[group as usize]);
         let values: Vec<Value> = sheet.values().to_vec();
         let processes = sheet.listed_processes().map(<[Process]>::to_vec);
-        given.clear();
-        given.extend(values.iter().map(|(metric, _)| *metric));
         self.tell(now_ns, &values, processes.as_deref());
         Ok(())
     }

@@ -23,6 +23,9 @@ use crate::platform::thread;
 /// can be seen to live.
 const EVENT_WAIT_MS: u32 = 1000;
 
+/// The watch looks at calls this often, however long they may last.
+const BEAT_NS_MAX: u64 = 500 * MILLISECOND_NS;
+
 /// What a child does.
 #[derive(Debug, Clone)]
 pub struct ServePlan {
@@ -72,7 +75,8 @@ where
     O: FnOnce(&Calls) -> Result<L, Failure> + Send + 'static,
 {
     let _ = rustix::thread::set_name(plan.name);
-    let beat_ns = (plan.deadline_ms * MILLISECOND_NS / 4).max(MILLISECOND_NS);
+    let late_ns = plan.deadline_ms * MILLISECOND_NS / 2;
+    let beat_ns = (late_ns / 2).clamp(MILLISECOND_NS, BEAT_NS_MAX);
     let site = Arc::new(Site {
         plan,
         out: Mutex::new(Parent::new()?),
@@ -89,7 +93,7 @@ where
         }
     })?;
     while !Parent::<RECORD_BYTES>::is_gone_after(&site.bell, beat_ns) && !site.is_ended() {
-        site.beat(beat_ns);
+        site.beat(late_ns);
     }
     Ok(())
 }
@@ -234,7 +238,7 @@ impl Site {
         self.bell.ring();
     }
 
-    fn beat(&self, beat_ns: u64) {
+    fn beat(&self, late_ns: u64) {
         let watched = self.watched().clone();
         let now_ns = clock::monotonic_ns();
         let (mut tally, mut text) = (Tally::default(), String::new());
@@ -242,7 +246,7 @@ impl Site {
             tally += calls.tally();
             let Some(running) = calls.running() else { continue };
             let since_ns = running.begun_ns.saturating_add(running.allowed_ns);
-            if now_ns < since_ns.saturating_add(2 * beat_ns) {
+            if now_ns < since_ns.saturating_add(late_ns) {
                 continue;
             }
             text.clear();

@@ -9,6 +9,9 @@ use crate::schema::{AbsentReason, MetricId};
 /// A reading that a device does not give is asked for again after so long.
 pub const ASK_AGAIN_NS: u64 = 600 * SECOND_NS;
 
+/// A reading that was not given in so many rounds is missing.
+const ROUNDS_MAX: u8 = 16;
+
 /// What a device is known not to give. Lives as long as the process that
 /// loaded the library, so that another driver is asked anew.
 #[derive(Debug, Default)]
@@ -84,14 +87,22 @@ impl<'a> Sheet<'a> {
         self.processes.get_or_insert_default().push((id, memory_bytes));
     }
 
-    /// What the last round gave and this one neither gives nor calls absent is
-    /// absent without a reason.
-    pub(super) fn note_missing(&mut self, given: &[MetricId]) {
-        for metric in given {
-            let is_given = self.values.iter().any(|(of, _)| of == metric);
-            if !is_given && !self.absences.0.contains_key(metric) {
-                self.absent(*metric, AbsentReason::Unknown);
+    /// What earlier rounds gave and the last several neither gave nor called
+    /// absent is absent without a reason. `given` has each with the rounds
+    /// since it was given: readings may take turns.
+    pub(super) fn note_missing(&mut self, given: &mut Vec<(MetricId, u8)>) {
+        given.iter_mut().for_each(|(_, rounds)| *rounds += 1);
+        for (metric, _) in &self.values {
+            match given.iter_mut().find(|(of, _)| of == metric) {
+                Some((_, rounds)) => *rounds = 0,
+                None => given.push((*metric, 0)),
             }
+        }
+        let known = &self.absences.0;
+        given.retain(|(metric, _)| !known.contains_key(metric));
+        let is_missing = |(_, rounds): &mut (MetricId, u8)| *rounds >= ROUNDS_MAX;
+        for (metric, _) in given.extract_if(.., is_missing).collect::<Vec<_>>() {
+            self.absent(metric, AbsentReason::Unknown);
         }
     }
 
