@@ -535,7 +535,8 @@ fn list(call: &str, count: Out, list: Out, room: c_int, things: usize) -> c_int 
 
 #[unsafe(no_mangle)]
 pub extern "C" fn dcmi_get_card_list(count: Out, cards: Out, room: c_int) -> c_int {
-    let (chips, on_card) = (scenario().devices(), per_card());
+    let chips = scenario().devices();
+    let on_card = per_card();
     list("dcmi_get_card_list", count, cards, room, chips.div_ceil(on_card))
 }
 
@@ -552,7 +553,8 @@ pub extern "C" fn dcmi_get_device_id_in_card(
     controller: Out,
     processor: Out,
 ) -> c_int {
-    let (devices, on_card) = (scenario().devices(), per_card());
+    let devices = scenario().devices();
+    let on_card = per_card();
     let Ok(card) = usize::try_from(card) else { return NO_CHIP };
     write(chips, 0, devices.saturating_sub(card * on_card).min(on_card) as i32);
     write(controller, 0, 8_i32);
