@@ -3,11 +3,14 @@
 use std::io::IsTerminal as _;
 
 use clap::Args;
+use tempfile::TempDir;
 
 use super::shared::Configuration;
 use super::watch::{History, Screen, run_terminal};
 use super::{TROUBLE, USAGE, log, signals};
 use crate::config::Plan;
+use crate::engine::samplers::accelerator::stand_in::{self, StandIn};
+use crate::engine::samplers::nvml;
 use crate::engine::{Agent, PartState, SOCKET_NAME, Simulation, SimulationPlan};
 use crate::platform::clock;
 use crate::platform::thread::{self, Stop};
@@ -16,12 +19,16 @@ use crate::platform::thread::{self, Stop};
 const DEMO_ENGINES: u32 = 4;
 const DEMO_HZ: u32 = 40;
 
+/// Simulated GPUs of `--demo`.
+const DEMO_DEVICES: u32 = 8;
+
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     configuration: Configuration,
 
-    /// Add four simulated engines, marked as simulated wherever they show.
+    /// Add four simulated engines, and eight GPUs where there are none, marked
+    /// as simulated wherever they show.
     #[arg(long)]
     demo: bool,
 
@@ -31,7 +38,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
-    let plan = match arguments.configuration.plan() {
+    let mut plan = match arguments.configuration.plan() {
         Ok(plan) => plan,
         Err(mistakes) => {
             eprintln!("eagle-eye: {mistakes}");
@@ -40,6 +47,8 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
     };
     let view = !arguments.no_view && std::io::stdout().is_terminal();
     log::start(&plan, view);
+    // Gone with this folder, after the agent.
+    let _devices = arguments.demo.then(|| simulate_devices(&mut plan));
     match start_and_serve(arguments, &plan, view) {
         Ok(()) => 0,
         Err(sentence) => {
@@ -99,4 +108,28 @@ fn start_demo(plan: &Plan, stop: &Stop) -> Result<std::thread::JoinHandle<()>, S
         simulation.run(&stop, |_| {});
     })
     .map_err(|error| format!("the simulated engines' thread: {error}"))
+}
+
+/// Has the plan's GPUs simulated, where this node has none. What becomes of
+/// them is no reason not to run.
+fn simulate_devices(plan: &mut Plan) -> Option<TempDir> {
+    let root = plan.host_root.clone();
+    let sampler = plan.samplers.iter_mut().find(|sampler| sampler.entry.name == "nvml")?;
+    if nvml::is_here(&root, &sampler.settings) {
+        return None;
+    }
+    let planted = tempfile::tempdir().and_then(|folder| {
+        let scenario = stand_in::demo_scenario(DEMO_DEVICES);
+        Ok((stand_in::plant(StandIn::Nvml, folder.path(), &scenario)?, folder))
+    });
+    match planted {
+        Ok((library, folder)) => {
+            sampler.settings.set("library", library.display().to_string());
+            Some(folder)
+        }
+        Err(error) => {
+            tracing::warn!("GPUs are not simulated: {error}");
+            None
+        }
+    }
 }

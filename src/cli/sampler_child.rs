@@ -28,8 +28,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Args)]
 struct Accelerator {
     /// The library that it loads.
-    #[arg(long, value_name = "PATH", default_value = "")]
-    library: PathBuf,
+    #[arg(long, value_name = "PATH")]
+    library: Option<PathBuf>,
 
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     deadline_ms: u64,
@@ -60,8 +60,8 @@ struct Accelerator {
     leave_out: Vec<String>,
 
     /// The only device that is touched.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    only: String,
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -93,7 +93,7 @@ impl Arguments {
     fn accelerator(&self) -> ChildArguments {
         let of = &self.accelerator;
         ChildArguments {
-            library: of.library.clone().into(),
+            library: of.library.clone().unwrap_or_default().into(),
             host_root: self.host_root.clone().into(),
             numbers: [
                 of.deadline_ms,
@@ -105,9 +105,12 @@ impl Arguments {
                 of.slow_ms,
                 of.processes_ms,
             ],
-            wanted: Wanted { left_out: of.leave_out.clone(), only: of.only.clone() },
+            wanted: Wanted {
+                left_out: of.leave_out.clone(),
+                only: of.only.clone().unwrap_or_default(),
+            },
             // One device is tried; who reads them all hears reports.
-            events: of.only.is_empty(),
+            events: of.only.is_none(),
         }
     }
 }

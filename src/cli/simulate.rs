@@ -1,11 +1,14 @@
-//! `eagle-eye simulate`: engines that are not there, through the real path.
+//! `eagle-eye simulate`: engines and devices that are not there, through the
+//! real path.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{TROUBLE, say, shared, signals};
+use crate::engine::samplers::accelerator::stand_in::{self, StandIn};
 use crate::engine::{Simulation, SimulationPlan};
 use crate::platform::clock;
 
@@ -14,6 +17,15 @@ pub(super) struct Arguments {
     /// How many engines.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
     engines: u32,
+
+    /// Instead of engines, so many GPUs, for an agent that is started besides.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64))]
+    devices: Option<u32>,
+
+    /// What these GPUs do, as fakes/scenario.rs describes it; read anew
+    /// whenever it changes. Without it they work and are well.
+    #[arg(long, value_name = "FILE", requires = "devices")]
+    scenario: Option<PathBuf>,
 
     /// Data-parallel ranks in each engine.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -45,6 +57,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
+    if let Some(devices) = arguments.devices {
+        return match simulate_devices(arguments, devices) {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("eagle-eye: simulated GPUs need a folder for their library: {error}");
+                TROUBLE
+            }
+        };
+    }
     let plan = SimulationPlan {
         socket: arguments.socket.clone().unwrap_or_else(shared::default_socket),
         name: arguments.name.clone(),
@@ -88,4 +109,32 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         say(&format!("{} simulated steps written, {} left out.", counts.steps, counts.late));
     }
     0
+}
+
+/// Offers a stand-in for the GPUs' library until it is told to stop.
+fn simulate_devices(arguments: &Arguments, devices: u32) -> io::Result<()> {
+    let stop = signals::stop_on_signal()?;
+    let folder = tempfile::Builder::new().prefix("eagle-eye-gpus-").tempdir()?;
+    let scenario = || match &arguments.scenario {
+        Some(file) => std::fs::read_to_string(file),
+        None => Ok(stand_in::demo_scenario(devices)),
+    };
+    let mut played = scenario()?;
+    let library = stand_in::plant(StandIn::Nvml, folder.path(), &played)?;
+    say(&format!(
+        "{devices} simulated GPUs until this ends; see them with:\n  eagle-eye run --set samplers.nvml.library={}",
+        library.display()
+    ));
+    let begun_ns = clock::monotonic_ns();
+    let end_ns = arguments.seconds.map(|seconds| begun_ns + seconds * clock::SECOND_NS);
+    while !stop.is_raised() && end_ns.is_none_or(|end_ns| clock::monotonic_ns() < end_ns) {
+        stop.sleep_until(clock::monotonic_ns() + clock::SECOND_NS / 5);
+        // An editor may have it half written; the next look finds it whole.
+        let now = scenario().unwrap_or_else(|_| played.clone());
+        if now != played {
+            stand_in::play(&library, &now)?;
+            played = now;
+        }
+    }
+    Ok(())
 }

@@ -139,6 +139,12 @@ impl Settings {
         set.or_else(default).unwrap_or_default()
     }
 
+    /// Sets `key` to another value, whoever set it before.
+    pub fn set(&mut self, key: &'static str, value: String) {
+        self.0.retain(|(known, _)| *known != key);
+        self.0.push((key, value));
+    }
+
     /// The value of `key` as a number; 0 where it is none.
     #[must_use]
     pub fn number(&self, key: &str) -> u64 {

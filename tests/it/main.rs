@@ -33,6 +33,7 @@ mod hardware_sys;
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
+mod nvml;
 #[cfg(feature = "agent")]
 mod ktrace;
 #[cfg(feature = "client")]

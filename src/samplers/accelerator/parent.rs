@@ -31,6 +31,9 @@ pub const STUCK_MAX: usize = 4;
 /// Records that arrive close together are taken together.
 const GATHER_NS: u64 = 10 * MILLISECOND_NS;
 
+/// A device that hangs is tried first after so many deadlines.
+const TRIAL_DEADLINES: u64 = 5;
+
 /// The first and the longest pause before another child is started in place of
 /// one that failed by itself.
 const PAUSE_NS_MIN: u64 = SECOND_NS;
@@ -183,7 +186,7 @@ impl Accelerators {
     /// Looks for calls that do not return.
     fn judge(&mut self, serving: Serving, facts: &mut dyn Facts) {
         let now_ns = clock::monotonic_ns();
-        let pause_ns = self.deadline_ns.saturating_mul(10);
+        let pause_ns = self.deadline_ns.saturating_mul(TRIAL_DEADLINES);
         for (number, busy) in serving.busy(now_ns, self.deadline_ns) {
             if let Ok(name) = self.fleet.root_of(number) {
                 self.fleet.hang(&name, &busy.call, busy.since_ns, now_ns, facts);
@@ -226,7 +229,8 @@ impl Accelerators {
         let Some(busy) = serving.library_busy(now_ns, self.deadline_ns) else { return };
         if let Some((call, name)) = busy.call.split_once(' ') {
             self.fleet.hang(name, call, busy.since_ns, now_ns, facts);
-            self.hung.add(name, busy.since_ns, now_ns, self.deadline_ns.saturating_mul(10));
+            let pause_ns = self.deadline_ns.saturating_mul(TRIAL_DEADLINES);
+            self.hung.add(name, busy.since_ns, now_ns, pause_ns);
         } else if !self.pace.said_library {
             self.pace.said_library = true;
             let silent_ms = now_ns.saturating_sub(busy.since_ns) / MILLISECOND_NS;

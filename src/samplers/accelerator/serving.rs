@@ -103,6 +103,12 @@ impl Serving {
                         busy.insert(number, Busy { call, since_ns, beat: *beat });
                     }
                     Message::Ended(changed, why) => *ended = Some((changed, why.to_owned())),
+                    Message::Values(number, ..)
+                    | Message::Identified(number)
+                    | Message::State(number, _) => {
+                        busy.remove(&number);
+                        take(&message)?;
+                    }
                     _ => take(&message)?,
                 }
                 if records > RECORDS_MAX { Err(Nonsense) } else { Ok(()) }

@@ -74,10 +74,17 @@ pub fn answer_parent(arguments: ChildArguments) -> io::Result<()> {
     })
 }
 
+/// Whether this node shows a GPU, or has the library that `settings` name.
+#[must_use]
+pub fn is_here(host_root: &Path, settings: &Settings) -> bool {
+    let library = Path::new(settings.or_default(SETTINGS, "library"));
+    needs::library_file(library).is_some() || needs::has_device(host_root)
+}
+
 fn open(context: &Context, settings: &Settings) -> Opened {
     let library = Path::new(settings.or_default(SETTINGS, "library"));
     let root = &context.host_root;
-    if needs::library_file(library).is_none() && !needs::has_device(root) {
+    if !is_here(root, settings) {
         return Opened::NotHere(format!(
             "no NVIDIA device below {} and no {}",
             root.display(),

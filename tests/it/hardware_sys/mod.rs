@@ -4,7 +4,7 @@
 mod liar;
 mod scene;
 mod tree;
-mod unkillable;
+pub(crate) mod unkillable;
 
 use std::path::Path;
 
