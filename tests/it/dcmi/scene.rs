@@ -1,134 +1,44 @@
-//! A sampler over a stand-in for DCMI, and who listens to it.
+//! A sampler over a stand-in for DCMI.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eagle_eye::platform::clock;
+use eagle_eye::samplers::Settings;
 use eagle_eye::samplers::accelerator::stand_in::{self, StandIn};
-use eagle_eye::samplers::accelerator::{Accelerators, Facts, ParentPlan, settings};
+use eagle_eye::samplers::accelerator::{Accelerators, ParentPlan, settings};
 use eagle_eye::samplers::dcmi::ENTRY;
-use eagle_eye::samplers::{Readings, Settings};
-use eagle_eye::schema::{Accelerator, Device, Event, EventKind, MetricId};
+use eagle_eye::schema::MetricId;
 use tempfile::TempDir;
 
+use crate::nvml::scene::Heard;
 use crate::server::eventually;
-
-/// Keeps the newest values and descriptions, and all events.
-#[derive(Default)]
-pub(crate) struct Heard {
-    devices: Vec<(&'static str, String)>,
-    values: BTreeMap<(u32, MetricId), f64>,
-    descriptions: BTreeMap<u32, Device>,
-    pub(crate) counts: BTreeMap<(u32, MetricId), u64>,
-    pub(crate) events: Vec<Event>,
-    pub(crate) inventory: Option<Vec<u8>>,
-    pub(crate) refuses: bool,
-}
-
-impl Readings for Heard {
-    fn device(&mut self, kind: &'static str, name: &str) -> u32 {
-        let is_it = |device: &(&str, String)| device.0 == kind && device.1 == name;
-        let at = self.devices.iter().position(is_it).unwrap_or_else(|| {
-            self.devices.push((kind, name.to_owned()));
-            self.devices.len() - 1
-        });
-        at as u32
-    }
-
-    fn gone(&mut self, device: u32) {
-        self.values.retain(|(of, _), _| *of != device);
-        self.descriptions.remove(&device);
-    }
-
-    fn put(&mut self, device: u32, metric: MetricId, _: u64, value: f64) {
-        self.values.insert((device, metric), value);
-        *self.counts.entry((device, metric)).or_default() += 1;
-    }
-}
-
-impl Facts for Heard {
-    fn forget(&mut self, device: u32, metric: MetricId) {
-        self.values.remove(&(device, metric));
-    }
-
-    fn describe(&mut self, device: Device) {
-        self.descriptions.insert(device.index, device);
-    }
-
-    fn offer(&mut self, event: Option<Event>, inventory: Option<Vec<u8>>) -> bool {
-        if self.refuses {
-            return false;
-        }
-        self.events.extend(event);
-        self.inventory = inventory.or_else(|| self.inventory.take());
-        true
-    }
-}
-
-impl Heard {
-    fn index(&self, name: &str) -> Option<u32> {
-        self.devices.iter().position(|(_, of)| of == name).map(|at| at as u32)
-    }
-
-    pub(crate) fn value(&self, name: &str, metric: MetricId) -> Option<f64> {
-        self.values.get(&(self.index(name)?, metric)).copied()
-    }
-
-    pub(crate) fn count(&self, name: &str, metric: MetricId) -> u64 {
-        let key = self.index(name).map(|index| (index, metric));
-        key.and_then(|key| self.counts.get(&key)).copied().unwrap_or(0)
-    }
-
-    /// Readings of a device that are known now.
-    pub(crate) fn known(&self, name: &str) -> usize {
-        let index = self.index(name);
-        self.values.keys().filter(|(of, _)| Some(*of) == index).count()
-    }
-
-    pub(crate) fn device(&self, name: &str) -> Option<&Device> {
-        self.descriptions.get(&self.index(name)?)
-    }
-
-    pub(crate) fn accelerator(&self, name: &str) -> Option<&Accelerator> {
-        self.device(name)?.accelerator.as_deref()
-    }
-
-    pub(crate) fn of(&self, kind: EventKind) -> Vec<&Event> {
-        self.events.iter().filter(|event| event.kind == kind).collect()
-    }
-
-    pub(crate) fn subjects(&self, kind: EventKind) -> Vec<&str> {
-        self.of(kind).iter().map(|event| event.subject.as_str()).collect()
-    }
-}
 
 /// A sampler over a stand-in.
 pub(crate) struct Scene {
     pub(crate) sampler: Accelerators,
     pub(crate) heard: Heard,
-    pub(crate) library: PathBuf,
+    library: PathBuf,
     folder: TempDir,
-    deadline_ms: u64,
 }
 
 impl Scene {
     /// Plays `scenario`; calls are given so long that a busy machine never
     /// makes one late.
     pub(crate) fn patient(scenario: &str) -> Self {
-        Self::new(scenario, 60_000, None)
+        Self::new(scenario, 60_000)
     }
 
     /// One whose deadline is as soon as a busy machine allows.
     pub(crate) fn impatient(scenario: &str) -> Self {
-        Self::new(scenario, 2000, None)
+        Self::new(scenario, 2000)
     }
 
-    pub(crate) fn new(scenario: &str, deadline_ms: u64, inventory: Option<Vec<u8>>) -> Self {
+    fn new(scenario: &str, deadline_ms: u64) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let library = stand_in::plant(StandIn::Dcmi, folder.path(), scenario).expect("room for it");
-        let sampler = sampler(&library, folder.path(), deadline_ms, inventory);
-        Self { sampler, heard: Heard::default(), library, folder, deadline_ms }
+        let sampler = sampler(&library, folder.path(), deadline_ms);
+        Self { sampler, heard: Heard::default(), library, folder }
     }
 
     /// The host's root, where nothing is unless a test puts it there.
@@ -138,12 +48,6 @@ impl Scene {
 
     pub(crate) fn play(&self, scenario: &str) {
         stand_in::play(&self.library, scenario).expect("it can be written");
-    }
-
-    /// As after a restart of the agent, which kept the inventory.
-    pub(crate) fn restart(&mut self) {
-        let inventory = self.heard.inventory.clone();
-        self.sampler = sampler(&self.library, self.folder.path(), self.deadline_ms, inventory);
     }
 
     pub(crate) fn tick(&mut self) {
@@ -169,12 +73,7 @@ impl Scene {
     }
 }
 
-fn sampler(
-    library: &Path,
-    root: &Path,
-    deadline_ms: u64,
-    inventory: Option<Vec<u8>>,
-) -> Accelerators {
+fn sampler(library: &Path, root: &Path, deadline_ms: u64) -> Accelerators {
     let set = [
         ("deadline_ms", deadline_ms.to_string()),
         ("fast_ms", "100".to_owned()),
@@ -192,6 +91,6 @@ fn sampler(
         host_root: root.to_owned(),
         deadline_ms,
         simulated: true,
-        inventory,
+        inventory: None,
     })
 }
