@@ -33,11 +33,12 @@ mod hardware_sys;
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
-mod nvml;
 #[cfg(feature = "agent")]
 mod ktrace;
 #[cfg(feature = "client")]
 mod nats;
+#[cfg(feature = "agent")]
+mod nvml;
 #[cfg(feature = "agent")]
 mod outage;
 #[cfg(feature = "agent")]
