@@ -469,6 +469,82 @@ pub unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     OK
 }
 
+#[repr(C)]
+pub struct Margin {
+    version: c_uint,
+    degrees: c_int,
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMarginTemperature(device: Device, out: *mut Margin) -> Return {
+    unsafe {
+        number(device, "nvmlDeviceGetMarginTemperature", out, |name| {
+            let version = (size_of::<Margin>() | 1 << 24) as c_uint;
+            Some(Margin { version, degrees: of(name, "temperature_margin", 39.0) as c_int })
+        })
+    }
+}
+
+#[repr(C)]
+pub struct SramStatus {
+    version: c_uint,
+    counts: [c_ulonglong; 11],
+    threshold_exceeded: c_uint,
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetSramEccErrorStatus(device: Device, out: *mut SramStatus) -> Return {
+    unsafe {
+        number(device, "nvmlDeviceGetSramEccErrorStatus", out, |name| {
+            let version = (size_of::<SramStatus>() | 1 << 24) as c_uint;
+            let threshold_exceeded = of(name, "sram_threshold", 0.0) as c_uint;
+            Some(SramStatus { version, counts: [0; 11], threshold_exceeded })
+        })
+    }
+}
+
+#[repr(C)]
+pub struct Banks {
+    max: c_uint,
+    high: c_uint,
+    partial: c_uint,
+    low: c_uint,
+    none: c_uint,
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetRowRemapperHistogram(device: Device, out: *mut Banks) -> Return {
+    unsafe {
+        number(device, "nvmlDeviceGetRowRemapperHistogram", out, |name| {
+            let (low, none) = (of(name, "banks_low", 0.0), of(name, "banks_none", 0.0));
+            let max = (640.0 - low - none).max(0.0) as c_uint;
+            Some(Banks { max, high: 0, partial: 0, low: low as c_uint, none: none as c_uint })
+        })
+    }
+}
+
+#[repr(C)]
+pub struct Fabric {
+    version: c_uint,
+    cluster: [u8; 16],
+    status: c_uint,
+    clique: c_uint,
+    state: u8,
+    health: c_uint,
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetGpuFabricInfoV(device: Device, out: *mut Fabric) -> Return {
+    unsafe {
+        number(device, "nvmlDeviceGetGpuFabricInfoV", out, |name| {
+            let version = (size_of::<Fabric>() | 2 << 24) as c_uint;
+            let state = of(name, "fabric_state", 3.0) as u8;
+            let health = of(name, "fabric_health", 0.0) as c_uint;
+            Some(Fabric { version, cluster: [1; 16], status: 0, clique: 1, state, health })
+        })
+    }
+}
+
 /// A field's number; none where the device has no such thing.
 fn field(name: &str, id: c_uint, scope: c_uint) -> Option<f64> {
     let seconds = scenario().now_ms() as f64 / 1e3;

@@ -6,6 +6,7 @@
 //! gets the newest. The room takes no request body and changes nothing.
 
 mod board;
+mod devices;
 mod event;
 mod host;
 mod latency;
@@ -22,6 +23,7 @@ mod tests;
 use crate::newest::{Names, ReadingTableView, StepTableView};
 use crate::schema::Event;
 
+pub use devices::{AcceleratorState, AcceleratorStates, ProcessState};
 pub use event::{EventState, LogState};
 pub use host::{DeviceState, HostState, ReadingState};
 pub use latency::{LatencyState, Quantiles};

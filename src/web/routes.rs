@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::board::{Board, PlacedRank};
 use super::limits::{EVENTS_MAX, RATE_HZ_DEFAULT, RATE_HZ_MAX, STREAMS_MAX};
 use super::stream::{self, Wish};
-use super::{EventState, HostState, LatencyState, Sources};
+use super::{AcceleratorStates, EventState, HostState, LatencyState, Sources};
 use crate::platform::clock;
 use crate::schema::utc_text;
 
@@ -87,6 +87,7 @@ pub(super) fn router(web: Arc<Web>) -> Router {
         .route("/v1/routing", get(routing))
         .route("/v1/routing/stream", get(routing_stream))
         .route("/v1/host", get(host))
+        .route("/v1/devices", get(devices))
         .route("/v1/events", get(events))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "There is nothing at this path.") })
         .layer(from_fn(guard))
@@ -171,6 +172,13 @@ async fn routing(State(web): State<Arc<Web>>) -> Response {
 async fn host(State(web): State<Arc<Web>>) -> Response {
     let Sources { readings, names, .. } = &web.sources;
     Json(web.say(HostState::of(readings, names, clock::monotonic_ns()))).into_response()
+}
+
+async fn devices(State(web): State<Arc<Web>>) -> Response {
+    let Sources { readings, names, .. } = &web.sources;
+    let events = (web.sources.events)();
+    let now_ns = clock::monotonic_ns();
+    Json(web.say(AcceleratorStates::of(readings, names, &events, now_ns))).into_response()
 }
 
 async fn events(State(web): State<Arc<Web>>) -> Response {

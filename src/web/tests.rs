@@ -132,6 +132,7 @@ fn every_route_answers_get_and_head_with_its_kind_and_its_safety_headers() {
         ("/v1/status", "application/json", "\"ready\":true"),
         ("/v1/routing", "application/json", "\"ranks\":[]"),
         ("/v1/host", "application/json", "\"devices\":[]"),
+        ("/v1/devices", "application/json", "\"devices\":[]"),
         ("/v1/events", "application/json", "\"events\":[]"),
     ] {
         let answer = ask(server.address(), "GET", path);

@@ -50,11 +50,22 @@ impl Running {
     }
 
     /// As [`Self::start`], by a command that runs what follows it.
-    pub(crate) fn launch(mut command: Command, arguments: &[&str]) -> Self {
+    pub(crate) fn launch(command: Command, arguments: &[&str]) -> Self {
+        Self::listening(command, "off", arguments)
+    }
+
+    /// As [`Self::start`], with HTTP on this port.
+    pub(crate) fn serving(port: u16, arguments: &[&str]) -> Self {
+        let running = Self::listening(program(), &format!("127.0.0.1:{port}"), arguments);
+        running.wait_for_door();
+        running
+    }
+
+    fn listening(mut command: Command, listen: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the agent");
         let log = File::create(folder.path().join("log")).expect("a file for the log");
         let child = command
-            .args(["run", "--listen", "off"])
+            .args(["run", "--listen", listen])
             // What else listens on this host is no engine of a test.
             .args(["--set", "samplers.engine_scrape.discover=false"])
             .args(settings(folder.path()))

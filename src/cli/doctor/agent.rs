@@ -27,7 +27,7 @@ const BETWEEN_NS: u64 = 400 * MILLISECOND_NS;
 const ENGINES_MAX: usize = 32;
 
 /// What an agent's HTTP server tells that a support file should hold.
-const PAPERS: [&str; 4] = ["/v1/status", "/v1/events", "/v1/routing", "/v1/host"];
+const PAPERS: [&str; 5] = ["/v1/status", "/v1/events", "/v1/routing", "/v1/host", "/v1/devices"];
 
 pub(super) fn look(plan: &Plan) -> Looked {
     let (socket, view) = meet(plan);

@@ -14,6 +14,10 @@ use crate::schema::{DeviceProcess, DeviceState, Event, EventKind, PROCESSES_MAX,
 /// Events that wait for the journal; more are counted as lost.
 const EVENTS_MAX: usize = 256;
 
+/// A device that hangs and answers again and again is said to do so this
+/// often, then no more until it was well for [`super::known::CALM_NS`].
+const HANGS_SAID: u32 = 3;
+
 /// Who says what parents cannot read from a child: of the node's own files.
 pub(super) trait Place {
     /// The NUMA node of the PCI device at this address.
@@ -119,12 +123,21 @@ impl Fleet {
         }
         if said || !self.devices.iter().any(|device| device.root() == name) {
             let silent_ms = now_ns.saturating_sub(since_ns) / MILLISECOND_NS;
+            let again = self.devices.iter_mut().find(|device| device.found.name == name);
+            let hangs = again.map_or(1, |device| device.hangs_again(now_ns));
+            if hangs > HANGS_SAID {
+                return;
+            }
+            let last = if hangs == HANGS_SAID {
+                "; it does so often, which is not said for a while"
+            } else {
+                ""
+            };
             let text = format!(
                 "{call} of {name} has not returned for {silent_ms} ms; its readings are absent \
-                 until it does"
+                 until it does{last}"
             );
-            let code = 0;
-            self.say(EventKind::SourceHangs, Severity::Error, name, text, code);
+            self.say(EventKind::SourceHangs, Severity::Error, name, text, 0);
         }
     }
 
@@ -165,6 +178,12 @@ impl Fleet {
             }
         }
         self.hand_over(facts);
+    }
+
+    /// Whether the device of this name is read.
+    pub(super) fn is_present(&self, name: &str) -> bool {
+        let is_it = |device: &&Known| device.found.name == name;
+        self.devices.iter().find(is_it).is_some_and(|device| device.state == DeviceState::Present)
     }
 
     /// How many devices have this state.
@@ -358,7 +377,7 @@ impl Fleet {
             let silent = device.silent.clone();
             let name = device.found.name.clone();
             device.enter(DeviceState::Present, facts);
-            if root == name {
+            if root == name && device.hangs < HANGS_SAID {
                 let (call, since_ns) = silent.unwrap_or_default();
                 let after_s = clock::monotonic_ns().saturating_sub(since_ns) as f64 / 1e9;
                 let text = format!("{name} answers again, {after_s:.1} s after {call} began");

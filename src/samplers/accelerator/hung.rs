@@ -25,9 +25,11 @@ pub(super) struct Hung {
 }
 
 impl HungList {
-    /// A device hangs since `since_ns`; tried again `pause_ns` from now.
-    pub(super) fn add(&mut self, name: &str, since_ns: u64, now_ns: u64, pause_ns: u64) {
-        if self.devices.iter().all(|hung| hung.name != name) {
+    /// A device hangs since `since_ns`; tried again `pause_ns` from now. Whether
+    /// that is news.
+    pub(super) fn add(&mut self, name: &str, since_ns: u64, now_ns: u64, pause_ns: u64) -> bool {
+        let is_new = self.devices.iter().all(|hung| hung.name != name);
+        if is_new {
             self.devices.push(Hung {
                 name: name.to_owned(),
                 since_ns,
@@ -36,6 +38,7 @@ impl HungList {
                 due_ns: now_ns.saturating_add(pause_ns),
             });
         }
+        is_new
     }
 
     /// It answers.
@@ -85,8 +88,8 @@ mod tests {
     #[test]
     fn a_device_that_hangs_is_tried_after_pauses_that_grow_to_a_limit() {
         let mut list = HungList::default();
-        list.add("gpu1", 1, 5, 20 * SECOND_NS);
-        list.add("gpu1", 9, 9, SECOND_NS);
+        assert!(list.add("gpu1", 1, 5, 20 * SECOND_NS));
+        assert!(!list.add("gpu1", 9, 9, SECOND_NS));
         assert_eq!((list.len(), list.due(SECOND_NS)), (1, None));
         let (mut now_ns, mut pauses) = (5, Vec::new());
         for _ in 0..7 {

@@ -6,10 +6,13 @@ use super::facts::Facts;
 use super::library::{Found, Identity};
 use super::open_faults::OpenFaults;
 use super::record::{Absent, Value};
-use crate::platform::clock;
+use crate::platform::clock::{self, SECOND_NS};
 use crate::schema::{
     AbsentReading, AbsentReason, Accelerator, Device, DeviceProcess, DeviceState, MetricId,
 };
+
+/// A device that did not hang for so long is calm.
+pub(super) const CALM_NS: u64 = 600 * SECOND_NS;
 
 /// One accelerator, or a part of one.
 #[derive(Debug, Clone)]
@@ -23,6 +26,9 @@ pub(super) struct Known {
     /// Whether somebody was told that it is here.
     pub(super) is_announced: bool,
     pub(super) numa_node: Option<u16>,
+    /// How often it hung without being calm in between.
+    pub(super) hangs: u32,
+    hung_ns: u64,
     pub(super) processes: Vec<DeviceProcess>,
     pub(super) open_faults: OpenFaults,
     index: Option<u32>,
@@ -43,6 +49,8 @@ impl Known {
             silent: None,
             is_announced: false,
             numa_node: None,
+            hangs: 0,
+            hung_ns: 0,
             processes: Vec::new(),
             open_faults: OpenFaults::default(),
             index: None,
@@ -72,6 +80,16 @@ impl Known {
             self.forget_values(facts);
         }
         true
+    }
+
+    /// It hangs once more; how often without being calm in between.
+    pub(super) fn hangs_again(&mut self, now_ns: u64) -> u32 {
+        if now_ns.saturating_sub(self.hung_ns) > CALM_NS {
+            self.hangs = 0;
+        }
+        self.hung_ns = now_ns;
+        self.hangs = self.hangs.saturating_add(1);
+        self.hangs
     }
 
     pub(super) fn values(&mut self, time_ns: u64, values: &[Value], facts: &mut dyn Facts) {

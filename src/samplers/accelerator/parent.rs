@@ -188,9 +188,10 @@ impl Accelerators {
         let now_ns = clock::monotonic_ns();
         let pause_ns = self.deadline_ns.saturating_mul(TRIAL_DEADLINES);
         for (number, busy) in serving.busy(now_ns, self.deadline_ns) {
-            if let Ok(name) = self.fleet.root_of(number) {
+            if let Ok(name) = self.fleet.root_of(number)
+                && self.hung.add(&name, busy.since_ns, now_ns, pause_ns)
+            {
                 self.fleet.hang(&name, &busy.call, busy.since_ns, now_ns, facts);
-                self.hung.add(&name, busy.since_ns, now_ns, pause_ns);
             }
         }
         self.judge_library(&serving, now_ns, facts);
@@ -227,10 +228,12 @@ impl Accelerators {
 
     fn judge_library(&mut self, serving: &Serving, now_ns: u64, facts: &mut dyn Facts) {
         let Some(busy) = serving.library_busy(now_ns, self.deadline_ns) else { return };
-        if let Some((call, name)) = busy.call.split_once(' ') {
-            self.fleet.hang(name, call, busy.since_ns, now_ns, facts);
+        let about = busy.call.split_once(' ');
+        if let Some((call, name)) = about.filter(|(_, name)| !self.fleet.is_present(name)) {
             let pause_ns = self.deadline_ns.saturating_mul(TRIAL_DEADLINES);
-            self.hung.add(name, busy.since_ns, now_ns, pause_ns);
+            if self.hung.add(name, busy.since_ns, now_ns, pause_ns) {
+                self.fleet.hang(name, call, busy.since_ns, now_ns, facts);
+            }
         } else if !self.pace.said_library {
             self.pace.said_library = true;
             let silent_ms = now_ns.saturating_sub(busy.since_ns) / MILLISECOND_NS;

@@ -6,7 +6,10 @@ use nvml_wrapper::enum_wrappers::device::SampleValueType;
 use nvml_wrapper::enums::device::SampleValue;
 use nvml_wrapper::error::{NvmlError, nvml_try};
 use nvml_wrapper::{Device, EventSet, FieldIdScheme, Nvml};
-use nvml_wrapper_sys::bindings::{nvmlEventData_t, nvmlFieldValue_t};
+use nvml_wrapper_sys::bindings::{
+    nvmlDevice_t, nvmlEccSramErrorStatus_t, nvmlEventData_t, nvmlFieldValue_t,
+    nvmlGpuFabricInfoV_t, nvmlMarginTemperature_t, nvmlReturn_t, nvmlRowRemapperHistogramValues_t,
+};
 
 /// Stands for all links of a device in a field that has a scope.
 pub(super) const ALL_LINKS: u32 = u32::MAX;
@@ -97,6 +100,67 @@ pub(super) fn wait_event(
         Err(NvmlError::Timeout) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Degrees left until the chip slows down.
+pub(super) fn margin(device: &Device<'_>) -> Result<i32, NvmlError> {
+    // SAFETY: all of its fields are numbers, for which zero is a value.
+    let mut out: nvmlMarginTemperature_t = unsafe { std::mem::zeroed() };
+    out.version = version::<nvmlMarginTemperature_t>(1);
+    let call = &device.nvml().lib().nvmlDeviceGetMarginTemperature;
+    Ok(ask(device, call, out)?.marginTemperature)
+}
+
+/// Whether errors on the chip itself passed the vendor's threshold.
+pub(super) fn sram_threshold(device: &Device<'_>) -> Result<bool, NvmlError> {
+    // SAFETY: all of its fields are numbers, for which zero is a value.
+    let mut out: nvmlEccSramErrorStatus_t = unsafe { std::mem::zeroed() };
+    out.version = version::<nvmlEccSramErrorStatus_t>(1);
+    let call = &device.nvml().lib().nvmlDeviceGetSramEccErrorStatus;
+    Ok(ask(device, call, out)?.bThresholdExceeded != 0)
+}
+
+/// Banks of memory with no spare row, and with few.
+pub(super) fn banks(device: &Device<'_>) -> Result<(u32, u32), NvmlError> {
+    // SAFETY: all of its fields are numbers, for which zero is a value.
+    let out: nvmlRowRemapperHistogramValues_t = unsafe { std::mem::zeroed() };
+    let call = &device.nvml().lib().nvmlDeviceGetRowRemapperHistogram;
+    let banks = ask(device, call, out)?;
+    Ok((banks.none, banks.low))
+}
+
+/// How the device stands in its fabric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fabric {
+    pub(super) state: u32,
+    pub(super) status: u32,
+    pub(super) health: u32,
+}
+
+/// How the device stands in its fabric.
+pub(super) fn fabric(device: &Device<'_>) -> Result<Fabric, NvmlError> {
+    // SAFETY: all of its fields are numbers, for which zero is a value.
+    let mut out: nvmlGpuFabricInfoV_t = unsafe { std::mem::zeroed() };
+    out.version = version::<nvmlGpuFabricInfoV_t>(2);
+    let of = ask(device, &device.nvml().lib().nvmlDeviceGetGpuFabricInfoV, out)?;
+    Ok(Fabric { state: u32::from(of.state), status: of.status, health: of.healthMask })
+}
+
+/// How NVML tells versions of a struct apart.
+const fn version<T>(number: u32) -> u32 {
+    size_of::<T>() as u32 | number << 24
+}
+
+/// A call that fills one struct, in a library that may not have it.
+type Call<T, E> = Result<unsafe extern "C" fn(nvmlDevice_t, *mut T) -> nvmlReturn_t, E>;
+
+fn ask<T, E: ToString>(device: &Device<'_>, call: &Call<T, E>, mut out: T) -> Result<T, NvmlError> {
+    let call = call.as_ref().map_err(|error| NvmlError::FailedToLoadSymbol(error.to_string()))?;
+    // SAFETY: the handle is used for a call of its own library only.
+    let handle = unsafe { device.handle() };
+    // SAFETY: the struct is the one that this call fills, and outlives it.
+    nvml_try(unsafe { call(handle, &raw mut out) })?;
+    Ok(out)
 }
 
 /// What NVML answers when it knows no better.

@@ -279,7 +279,7 @@ fn slow(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> 
         (MetricId::AcceleratorMemoryClockMax, Clock::Memory),
     ] {
         one(sheet, metric, "nvmlDeviceGetMaxClockInfo", || {
-            device.max_clock_info(of.clone()).map(|mhz| f64::from(mhz) * 1e6)
+            device.max_clock_info(of).map(|mhz| f64::from(mhz) * 1e6)
         })?;
     }
     one(
@@ -302,10 +302,11 @@ fn slow(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> 
         (MetricId::AcceleratorDramCorrected, MemoryError::Corrected, MemoryLocation::Device),
     ] {
         one(sheet, metric, counter, || {
-            let of = (error.clone(), EccCounter::Volatile, location.clone());
+            let of = (error, EccCounter::Volatile, location);
             device.memory_error_counter(of.0, of.1, of.2).map(|count| count as f64)
         })?;
     }
+    rare(device, sheet)?;
     one(sheet, MetricId::AcceleratorInforomValid, "nvmlDeviceValidateInforom", || {
         match device.validate_info_rom() {
             Ok(()) => Ok(1.0),
@@ -313,6 +314,38 @@ fn slow(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> 
             Err(error) => Err(error),
         }
     })
+}
+
+/// What the wrapper does not wrap.
+fn rare(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
+    one(sheet, MetricId::AcceleratorTemperatureMargin, "nvmlDeviceGetMarginTemperature", || {
+        raw::margin(device).map(f64::from)
+    })?;
+    one(sheet, MetricId::AcceleratorSramThreshold, "nvmlDeviceGetSramEccErrorStatus", || {
+        raw::sram_threshold(device).map(|passed| f64::from(u8::from(passed)))
+    })?;
+    let banks = [MetricId::AcceleratorBanksWithoutSpare, MetricId::AcceleratorBanksLowOnSpare];
+    many(sheet, &banks, "nvmlDeviceGetRowRemapperHistogram", || {
+        raw::banks(device).map(|(none, few)| vec![f64::from(none), f64::from(few)])
+    })?;
+    one(sheet, MetricId::AcceleratorFabricHealthy, "nvmlDeviceGetGpuFabricInfoV", || {
+        match raw::fabric(device)? {
+            // This board has no fabric.
+            raw::Fabric { state: 0, .. } => Err(NvmlError::NotSupported),
+            fabric => Ok(f64::from(u8::from(is_healthy(fabric)))),
+        }
+    })
+}
+
+/// Whether the device is registered with its fabric, and nothing of that is
+/// said to be ill.
+fn is_healthy(fabric: raw::Fabric) -> bool {
+    const COMPLETED: u32 = 3;
+    // Bandwidth, recovery, route and access: each two bits, of which 1 is ill.
+    let is_ill = (0..4).any(|at| fabric.health >> (2 * at) & 3 == 1);
+    // Four bits of configuration: 0 is not told, 1 is right.
+    let is_wrong = fabric.health >> 8 & 15 > 1;
+    fabric.state == COMPLETED && fabric.status == 0 && !is_ill && !is_wrong
 }
 
 fn processes(device: &Device<'static>, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
@@ -417,4 +450,21 @@ fn many(
 /// A share from NVML's whole percents.
 fn percent(percents: u32) -> f64 {
     f64::from(percents) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fabric_is_healthy_when_registered_and_nothing_is_ill() {
+        let of = |state, status, health| raw::Fabric { state, status, health };
+        assert!(is_healthy(of(3, 0, 0)), "an older library tells nothing of health");
+        assert!(is_healthy(of(3, 0, 0b01_10_10_10_10)));
+        assert!(!is_healthy(of(2, 0, 0)), "still in progress");
+        assert!(!is_healthy(of(3, 999, 0)));
+        assert!(!is_healthy(of(3, 0, 0b01)), "bandwidth is degraded");
+        assert!(!is_healthy(of(3, 0, 0b01_00_00)), "a route is ill");
+        assert!(!is_healthy(of(3, 0, 0b10 << 8)), "the configuration is wrong");
+    }
 }

@@ -8,8 +8,10 @@ use eagle_eye::samplers::accelerator::stand_in::{self, StandIn};
 use eagle_eye::schema::{AbsentReason, DeviceState, EventKind, MetricId};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::binary::Running;
 use crate::hardware_sys::unkillable::Unkillable;
-use scene::Scene;
+use crate::server::{eventually, free_port};
+use scene::{Scene, page};
 
 const POWER: MetricId = MetricId::AcceleratorPower;
 
@@ -18,7 +20,8 @@ fn what_the_library_says_reaches_readings_and_descriptions() {
     let mut scene = Scene::patient(
         "devices 2\nset gpu1 temperature 71\nset gpu1 power 412500\nset gpu1 throttle 36\n\
          set gpu0 ecc_uncorrected 3\nset gpu1 links_active 17\nprocess gpu1 77 1048576\n\
-         text gpu1 serial 165\n",
+         text gpu1 serial 165\nset gpu1 banks_none 2\nset gpu1 fabric_health 1\n\
+         set gpu1 sram_threshold 1\nset gpu1 temperature_margin 12\n",
     );
     scene.until("all groups", |heard| {
         heard.value("gpu1", MetricId::AcceleratorInforomValid).is_some()
@@ -41,6 +44,11 @@ fn what_the_library_says_reaches_readings_and_descriptions() {
         ("gpu1", MetricId::AcceleratorProcesses, 1.0),
         ("gpu1", MetricId::AcceleratorState, 1.0),
         ("gpu1", MetricId::AcceleratorPowerLimit, 700.0),
+        ("gpu1", MetricId::AcceleratorBanksWithoutSpare, 2.0),
+        ("gpu1", MetricId::AcceleratorFabricHealthy, 0.0),
+        ("gpu0", MetricId::AcceleratorFabricHealthy, 1.0),
+        ("gpu1", MetricId::AcceleratorSramThreshold, 1.0),
+        ("gpu1", MetricId::AcceleratorTemperatureMargin, 12.0),
     ] {
         assert_eq!(heard.value(name, metric), Some(value), "{name} {}", metric.row().name);
     }
@@ -323,4 +331,32 @@ fn children_that_cannot_end_are_few_and_nobody_waits_for_them() {
     scene.until("all that were stuck end", |heard| {
         heard.value("nvml", MetricId::ChildrenStuck) == Some(0.0)
     });
+}
+
+#[test]
+fn an_agent_with_gpus_only_is_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = "devices 2\nset gpu1 temperature 71\nevent gpu0 8 48 at 1500\n";
+    let library = stand_in::plant(StandIn::Nvml, folder.path(), scenario).expect("room for it");
+    let library = format!("samplers.nvml.library={}", library.display());
+    let port = free_port();
+    let others = ["engine_scrape", "procfs", "cgroup", "kmsg", "ktrace", "hardware_sys"];
+    let off = others.map(|name| format!("samplers.{name}.enabled=false"));
+    let mut arguments = vec!["--set", &library];
+    off.iter().for_each(|set| arguments.extend(["--set", set]));
+    let mut agent = Running::serving(port, &arguments);
+    let mut devices = serde_json::Value::Null;
+    eventually("GPUs are shown", || {
+        assert!(agent.is_running(), "{}", agent.log());
+        devices = page(port, "/v1/devices");
+        let has_xid = |event: &serde_json::Value| event["code"] == 48 && event["source"] == "nvml";
+        devices["devices"][1]["readings"]["accelerator_temperature_celsius"]["value"] == 71.0
+            && devices["devices"][0]["events"]
+                .as_array()
+                .is_some_and(|events| events.iter().any(has_xid))
+    });
+    let gpu = &devices["devices"][1];
+    assert_eq!((&gpu["name"], &gpu["simulated"]), (&"gpu1".into(), &true.into()));
+    assert_eq!(gpu["absent"]["accelerator_fan_ratio"], "not supported");
+    assert_eq!(gpu["state"], "present");
 }

@@ -1,6 +1,8 @@
 //! A sampler over a stand-in for NVML, and who listens to it.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -194,4 +196,15 @@ fn sampler(
         simulated: true,
         inventory,
     })
+}
+
+/// What an agent's HTTP port says of `path`; nothing where it does not answer.
+pub(crate) fn page(port: u16, path: &str) -> serde_json::Value {
+    let mut text = String::new();
+    let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        stream.read_to_string(&mut text)
+    });
+    let body = asked.ok().and_then(|_| text.split_once("\r\n\r\n")).map_or("", |(_, body)| body);
+    serde_json::from_str(body).unwrap_or_default()
 }
