@@ -126,8 +126,9 @@ impl Dcmi {
             match calls.call(init, || raw.init()) {
                 Ok(()) => {
                     // The one that begins need not be the one that has chips.
-                    let has_chips =
-                        calls.call("list", || raw.list()).is_ok_and(|of| !of.is_empty());
+                    let has_chips = calls
+                        .call(list_name(generation), || raw.list())
+                        .is_ok_and(|of| !of.is_empty());
                     if has_chips || begun.is_none() {
                         begun = Some(raw);
                     }
@@ -153,8 +154,9 @@ impl Dcmi {
         }
     }
 
-    pub(super) fn raw(&self) -> &Raw {
-        &self.raw
+    /// Asks a chip on its own thread.
+    pub(super) fn asking<'a>(&'a self, place: Place, calls: &'a Calls) -> Asking<'a> {
+        Asking { raw: &self.raw, chip: place.chip, calls, device: "" }
     }
 
     pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -182,11 +184,7 @@ impl Dcmi {
 
     /// The chips that there are, without touching one that must not be.
     fn places(&self, calls: &Calls, wanted: &Wanted) -> Result<Vec<Place>, Failure> {
-        let name = match self.raw.generation() {
-            Generation::First => "dcmi_get_card_list",
-            Generation::Second => "dcmiv2_get_device_list",
-        };
-        let listed = calls.call(name, || self.raw.list())?;
+        let listed = calls.call(list_name(self.raw.generation()), || self.raw.list())?;
         let mut places = Vec::new();
         for number in listed {
             if self.raw.generation() == Generation::Second {
@@ -344,6 +342,7 @@ impl Library for Dcmi {
             rated_hz: None,
             core_ratio: None,
             has_looked: false,
+            was_away: false,
             gives_all_uses: self.raw.has(Symbol::MultiUtilization),
         })
     }
@@ -441,6 +440,13 @@ fn sentence(failure: Failure) -> String {
             None => says,
         },
         _ => says,
+    }
+}
+
+fn list_name(generation: Generation) -> &'static str {
+    match generation {
+        Generation::First => "dcmi_get_card_list",
+        Generation::Second => "dcmiv2_get_device_list",
     }
 }
 

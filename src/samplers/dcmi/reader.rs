@@ -24,31 +24,32 @@ pub(super) struct ChipReader<'a> {
     pub(super) core_ratio: Option<f64>,
     /// Whether all that is open was told once.
     pub(super) has_looked: bool,
+    /// Whether the chip was away since then.
+    pub(super) was_away: bool,
     /// Whether the library gives four uses in one call.
     pub(super) gives_all_uses: bool,
 }
 
 impl Reader for ChipReader<'_> {
     fn identity(&mut self, calls: &Calls) -> Result<Identity, Stopped> {
-        let ask = self.asking(calls);
-        let identity = identity::identity(&ask, self.dcmi)?;
-        // Whoever answers again has forgotten, or kept, what was open before.
-        let chip = self.place.logical;
-        let reports = match ask.current_faults() {
-            Ok(events) => Ok(self.dcmi.faults().look(chip, &events)),
-            Err(_) => ask.codes().map(|codes| self.dcmi.faults().list(chip, &codes)),
-        };
-        if let Ok(reports) = reports {
-            self.tell(&ask, reports);
-            if !std::mem::replace(&mut self.has_looked, true) {
-                self.dcmi.tell(Told::Looked(chip));
-            }
-        }
+        let ask = self.dcmi.asking(self.place, calls);
+        let identity = identity::identity(&ask, self.dcmi);
+        self.was_away |= identity.is_err();
+        let identity = identity?;
+        self.look(&ask);
         Ok(identity)
     }
 
     fn read(&mut self, group: Group, sheet: &mut Sheet<'_>) -> Result<(), Stopped> {
-        let ask = self.asking(sheet.calls());
+        let answer = self.read_group(group, sheet);
+        self.was_away |= answer.is_err();
+        answer
+    }
+}
+
+impl ChipReader<'_> {
+    fn read_group(&mut self, group: Group, sheet: &mut Sheet<'_>) -> Result<(), Stopped> {
+        let ask = self.dcmi.asking(self.place, sheet.calls());
         match group {
             Group::Burst => self.heat(&ask, sheet),
             Group::Fast => {
@@ -70,11 +71,25 @@ impl Reader for ChipReader<'_> {
             Group::Processes => processes(&ask, sheet),
         }
     }
-}
 
-impl<'a> ChipReader<'a> {
-    fn asking(&self, calls: &'a Calls) -> Asking<'a> {
-        Asking { raw: self.dcmi.raw(), chip: self.place.chip, calls, device: "" }
+    /// Tells all that is open, at first and after the chip was away: whoever
+    /// answers again has forgotten, or kept, what was open before.
+    fn look(&mut self, ask: &Asking<'_>) {
+        if self.has_looked && !self.was_away {
+            return;
+        }
+        let chip = self.place.logical;
+        let reports = match ask.current_faults() {
+            Ok(events) => Ok(self.dcmi.faults().look(chip, &events)),
+            Err(_) => ask.codes().map(|codes| self.dcmi.faults().list(chip, &codes)),
+        };
+        if let Ok(reports) = reports {
+            self.was_away = false;
+            self.tell(ask, reports);
+            if !std::mem::replace(&mut self.has_looked, true) {
+                self.dcmi.tell(Told::Looked(chip));
+            }
+        }
     }
 
     /// Temperature and power, and whether there is a chip at all.

@@ -38,6 +38,22 @@ fn all_groups(scene: &mut Scene, name: &str) {
     });
 }
 
+/// What the stand-in says of itself.
+fn assert_described(scene: &Scene, generation: u32) {
+    let heard = &scene.heard;
+    let npu1 = heard.accelerator("npu1").expect("described");
+    assert_eq!(npu1.device_model, "Simulated 910B2 V1");
+    assert_eq!((npu1.serial.as_str(), npu1.pci.as_str()), ("02KABC", "0000:c1:00.0"));
+    assert_eq!(npu1.driver, if generation == 1 { "24.1.rc2" } else { "25.5.0" });
+    assert_eq!(npu1.firmware, "7.5.0.1");
+    assert!(npu1.simulated);
+    assert_eq!(npu1.processes[0].process, 4711);
+    assert_eq!(npu1.processes[0].memory_bytes, Some(1 << 30));
+    let device = heard.device("npu1").expect("described");
+    assert_eq!((device.kind.as_str(), device.vendor.as_str()), ("npu", "Huawei"));
+    assert!(device.uuid.starts_with("0000d1e1-"), "{}", device.uuid);
+}
+
 const BUSY: &str = "\
 set npu1 temperature 71
 set npu1 power 3105
@@ -124,17 +140,7 @@ fn what_the_library_says_reaches_readings_and_descriptions_in_both_generations()
             assert_eq!(heard.value("npu1", metric), Some(value), "{name}, {generation}");
         }
         assert_eq!(heard.value("npu0", MetricId::AcceleratorThrottled), Some(0.0));
-        let npu1 = heard.accelerator("npu1").expect("described");
-        assert_eq!(npu1.device_model, "Simulated 910B2 V1");
-        assert_eq!((npu1.serial.as_str(), npu1.pci.as_str()), ("02KABC", "0000:c1:00.0"));
-        assert_eq!(npu1.driver, if generation == 1 { "24.1.rc2" } else { "25.5.0" });
-        assert_eq!(npu1.firmware, "7.5.0.1");
-        assert!(npu1.simulated);
-        assert_eq!(npu1.processes[0].process, 4711);
-        assert_eq!(npu1.processes[0].memory_bytes, Some(1 << 30));
-        let device = heard.device("npu1").expect("described");
-        assert_eq!((device.kind.as_str(), device.vendor.as_str()), ("npu", "Huawei"));
-        assert!(device.uuid.starts_with("0000d1e1-"), "{}", device.uuid);
+        assert_described(&scene, generation);
     }
 }
 

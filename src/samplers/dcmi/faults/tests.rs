@@ -138,7 +138,7 @@ proptest! {
     #[test]
     fn begins_and_ends_alternate(
         told in any::<bool>(),
-        steps in proptest::collection::vec((0_u8..4, 0_u32..3), 0..200),
+        steps in proptest::collection::vec((0_u8..6, 0_u32..3), 0..200),
     ) {
         let mut faults = Faults::default();
         faults.are_told(told);
@@ -148,7 +148,9 @@ proptest! {
                 0 => reports.extend(faults.tell(&event(code, 1, 0))),
                 1 => reports.extend(faults.tell(&event(code, 0, 0))),
                 2 => reports.extend(faults.list(3, &[code])),
-                _ => reports.extend(faults.list(3, &[])),
+                3 => reports.extend(faults.list(3, &[])),
+                4 => reports.extend(faults.look(3, &[event(code, 1, 0)])),
+                _ => faults.are_told(code > 0),
             }
         }
         for code in 0..3 {
