@@ -32,6 +32,8 @@ pub(super) struct Fleet {
     devices: Vec<Known>,
     /// The child's numbers: what it said of each, and where it stands above.
     numbers: Vec<Number>,
+    /// Devices that the child does not look at.
+    left_out: Vec<String>,
     events: VecDeque<Event>,
     lost: u64,
     /// Whether the inventory is another than the one that was kept.
@@ -53,10 +55,12 @@ impl Fleet {
         Self { devices, ..Self::default() }
     }
 
-    /// Another child speaks from now on: its numbers mean nothing yet.
-    pub(super) fn begin_child(&mut self) {
+    /// Another child speaks from now on, which leaves out these devices: its
+    /// numbers mean nothing yet.
+    pub(super) fn begin_child(&mut self, left_out: Vec<String>) {
         self.numbers.clear();
         self.devices.iter_mut().for_each(|device| device.open_faults.begin_child());
+        self.left_out = left_out;
     }
 
     /// What a child says about devices. Answers the name of the device, or of
@@ -276,7 +280,10 @@ impl Fleet {
                 .any(|(number, of)| of.at == Some(at) && here.has(number));
             let state = self.devices[at].state;
             let is_missed = match state {
-                DeviceState::Gone | DeviceState::Silent => false,
+                DeviceState::Gone => false,
+                DeviceState::Silent => {
+                    self.left_out.iter().all(|name| name != self.devices[at].root())
+                }
                 DeviceState::Unknown => self.devices[at].is_announced,
                 _ => true,
             };
@@ -351,17 +358,17 @@ impl Fleet {
         let old = std::mem::replace(&mut device.identity, identity);
         device.change();
         let name = device.found.name.clone();
-        let text = if device.is_announced {
+        let is_new = !device.is_announced;
+        let text = if is_new {
+            device.is_announced = true;
+            introduction(&device.found, &device.identity)
+        } else {
             let changes = changes(&old, &device.identity);
             if changes.is_empty() {
                 return Ok(());
             }
             format!("{name}: {changes}")
-        } else {
-            device.is_announced = true;
-            introduction(&device.found, &device.identity)
         };
-        let is_new = text.contains(" is here");
         let kind = if is_new { EventKind::DeviceAppeared } else { EventKind::DeviceChanged };
         let severity = if is_new { Severity::Info } else { Severity::Warning };
         self.is_news = true;

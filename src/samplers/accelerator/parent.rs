@@ -255,13 +255,13 @@ impl Accelerators {
             self.say_stuck();
             return;
         }
-        self.fleet.begin_child();
         self.hung.begin_child();
         let left_out: Vec<String> = self.hung.left_out().map(str::to_owned).collect();
         let mut arguments = self.plan.arguments.clone();
         for name in &left_out {
             arguments.extend(["--leave-out".into(), name.into()]);
         }
+        self.fleet.begin_child(left_out);
         match Serving::start(&self.plan.program, &arguments) {
             Ok(serving) => self.serving = Some(serving),
             Err(error) => self.failed(&format!("its process cannot be started: {error}"), now_ns),

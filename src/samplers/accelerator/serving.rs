@@ -103,6 +103,9 @@ impl Serving {
                         busy.insert(number, Busy { call, since_ns, beat: *beat });
                     }
                     Message::Ended(changed, why) => *ended = Some((changed, why.to_owned())),
+                    Message::Values(_, time_ns, _) if time_ns > clock::monotonic_ns() => {
+                        return Err(Nonsense);
+                    }
                     Message::Values(number, ..)
                     | Message::Identified(number)
                     | Message::State(number, _) => {

@@ -129,8 +129,15 @@ impl Scene {
     pub(crate) fn new(scenario: &str, deadline_ms: u64, inventory: Option<Vec<u8>>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let library = stand_in::plant(StandIn::Nvml, folder.path(), scenario).expect("room for it");
-        let sampler = sampler(&library, folder.path(), deadline_ms, inventory);
+        let sampler = sampler(&library, folder.path(), deadline_ms, inventory, BRISK);
         Self { sampler, heard: Heard::default(), library, folder, deadline_ms }
+    }
+
+    /// As a patient one, of which only what is cheap is read more than once.
+    pub(crate) fn fast_only(scenario: &str) -> Self {
+        let mut scene = Self::patient(scenario);
+        scene.sampler = sampler(&scene.library, scene.folder.path(), 60_000, None, FAST_ONLY);
+        scene
     }
 
     /// The host's root, where nothing is unless a test puts it there.
@@ -145,7 +152,8 @@ impl Scene {
     /// As after a restart of the agent, which kept the inventory.
     pub(crate) fn restart(&mut self) {
         let inventory = self.heard.inventory.clone();
-        self.sampler = sampler(&self.library, self.folder.path(), self.deadline_ms, inventory);
+        let folder = self.folder.path();
+        self.sampler = sampler(&self.library, folder, self.deadline_ms, inventory, BRISK);
     }
 
     pub(crate) fn tick(&mut self) {
@@ -171,20 +179,43 @@ impl Scene {
     }
 }
 
+/// Periods of groups besides the fast one, in ms.
+struct Pace {
+    medium: &'static str,
+    slow: &'static str,
+    processes: &'static str,
+    inventory: &'static str,
+    identity: &'static str,
+}
+
+/// Everything is read soon.
+const BRISK: Pace =
+    Pace { medium: "1000", slow: "1000", processes: "1000", inventory: "500", identity: "1000" };
+
+/// Everything but the fast group is read once.
+const FAST_ONLY: Pace = Pace {
+    medium: "600000",
+    slow: "3600000",
+    processes: "600000",
+    inventory: "600000",
+    identity: "86400000",
+};
+
 fn sampler(
     library: &Path,
     root: &Path,
     deadline_ms: u64,
     inventory: Option<Vec<u8>>,
+    pace: Pace,
 ) -> Accelerators {
     let set = [
         ("deadline_ms", deadline_ms.to_string()),
         ("fast_ms", "100".to_owned()),
-        ("medium_ms", "1000".to_owned()),
-        ("slow_ms", "1000".to_owned()),
-        ("processes_ms", "1000".to_owned()),
-        ("inventory_ms", "500".to_owned()),
-        ("identity_ms", "1000".to_owned()),
+        ("medium_ms", pace.medium.to_owned()),
+        ("slow_ms", pace.slow.to_owned()),
+        ("processes_ms", pace.processes.to_owned()),
+        ("inventory_ms", pace.inventory.to_owned()),
+        ("identity_ms", pace.identity.to_owned()),
     ];
     let settings = Settings::new(set.into());
     Accelerators::new(ParentPlan {
