@@ -2,7 +2,7 @@
 //! each chip.
 //!
 //! The library is loaded by a child ([`crate::samplers::accelerator`]), by
-//! whichever of its two generations of names knows chips. [`raw`] is the only
+//! whichever of its two generations of names knows chips. `raw` is the only
 //! place that calls it; [`layout`] is the memory that it fills in. Faults come
 //! from two sources, which [`faults`] makes one: the driver tells them as they
 //! happen, and lists those that are open. Nothing is judged here.
