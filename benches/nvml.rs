@@ -1,6 +1,6 @@
-//! What sampling GPUs once a second costs, with eight and with sixteen of them
-//! played by a stand-in: processor time on our side of the library call, calls
-//! for each GPU and tick, and how evenly readings come.
+//! What sampling GPUs and NPUs once a second costs, with eight and with sixteen
+//! of them played by a stand-in: processor time on our side of the library call, calls
+//! for each device and tick, and how evenly readings come.
 //!
 //! A stand-in answers faster than a driver; what a real call costs comes on
 //! top, and is the driver's.
@@ -17,8 +17,7 @@ use eagle_eye::platform::clock;
 use eagle_eye::samplers::accelerator::record::{Few, Message, VALUES_MAX, decode, encode};
 use eagle_eye::samplers::accelerator::stand_in::{self, StandIn};
 use eagle_eye::samplers::accelerator::{Accelerators, Facts, ParentPlan, settings};
-use eagle_eye::samplers::nvml::ENTRY;
-use eagle_eye::samplers::{Readings, Settings};
+use eagle_eye::samplers::{Entry, Readings, Settings, dcmi, nvml};
 use eagle_eye::schema::{Device, Event, MetricId};
 
 /// Ticks that are measured.
@@ -85,19 +84,19 @@ fn process_us(id: u32) -> f64 {
         .sum()
 }
 
-fn run(devices: u32) {
+fn run(of: StandIn, entry: &Entry, devices: u32) {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = format!("devices {devices}\n");
-    let library = stand_in::plant(StandIn::Nvml, folder.path(), &scenario).expect("room");
+    let library = stand_in::plant(of, folder.path(), &scenario).expect("room");
     let arguments = settings::command_line(
-        "nvml",
-        ENTRY.settings,
+        entry.name,
+        entry.settings,
         &Settings::default(),
         &library,
         folder.path(),
     );
     let mut sampler = Accelerators::new(ParentPlan {
-        name: "nvml",
+        name: entry.name,
         program: env!("CARGO_BIN_EXE_eagle-eye").into(),
         arguments,
         host_root: folder.path().to_owned(),
@@ -130,9 +129,10 @@ fn run(devices: u32) {
         count.apart_ns.get(at.min(count.apart_ns.len() - 1)).map_or(0.0, |ns| *ns as f64 / 1e6)
     };
     println!(
-        "nvml/{devices}: {:.2} calls for each GPU and tick with all groups; child {:.0} us a \
+        "{}/{devices}: {:.2} calls for each device and tick with all groups; child {:.0} us a \
          second of which {:.0} us in calls, sampler {:.0} us: {:.3} % of a core on our side; \
-         readings of a GPU are {:.1} / {:.1} / {:.1} ms apart (p1, p50, p99)",
+         readings of a device are {:.1} / {:.1} / {:.1} ms apart (p1, p50, p99)",
+        entry.name,
         calls / made,
         spent[0] / seconds,
         in_calls_us / seconds,
@@ -158,7 +158,8 @@ fn main() {
         bench.iter(|| black_box(decode(black_box(&record), &mut text).is_ok()));
     });
     for devices in [8, 16] {
-        run(devices);
+        run(StandIn::Nvml, &nvml::ENTRY, devices);
+        run(StandIn::Dcmi, &dcmi::ENTRY, devices);
     }
     criterion.final_summary();
 }

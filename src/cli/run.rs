@@ -119,7 +119,7 @@ fn simulate_devices(plan: &mut Plan) -> Option<TempDir> {
         return None;
     }
     let planted = tempfile::tempdir().and_then(|folder| {
-        let scenario = stand_in::demo_scenario(DEMO_DEVICES);
+        let scenario = stand_in::demo_scenario(StandIn::Nvml, DEMO_DEVICES);
         Ok((stand_in::plant(StandIn::Nvml, folder.path(), &scenario)?, folder))
     });
     match planted {

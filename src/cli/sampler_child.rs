@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::TROUBLE;
 use crate::engine::samplers::accelerator::Wanted;
 use crate::engine::samplers::accelerator::settings::ChildArguments;
-use crate::engine::samplers::{hardware_sys, nvml};
+use crate::engine::samplers::{dcmi, hardware_sys, nvml};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -66,6 +66,8 @@ struct Accelerator {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Sampler {
+    #[value(name = "dcmi")]
+    Dcmi,
     #[value(name = "hardware_sys")]
     HardwareSys,
     #[value(name = "nvml")]
@@ -74,6 +76,7 @@ enum Sampler {
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
     let ended = match arguments.sampler {
+        Sampler::Dcmi => dcmi::answer_parent(&arguments.accelerator()),
         Sampler::HardwareSys => hardware_sys::answer_parent(&arguments.host_root),
         Sampler::Nvml => nvml::answer_parent(arguments.accelerator()),
     };

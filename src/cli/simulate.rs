@@ -18,11 +18,16 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
     engines: u32,
 
-    /// Instead of engines, so many GPUs, for an agent that is started besides.
+    /// Instead of engines, so many accelerators, for an agent that is started
+    /// besides.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64))]
     devices: Option<u32>,
 
-    /// What these GPUs do, as fakes/scenario.rs describes it; read anew
+    /// Whose accelerators.
+    #[arg(long, value_enum, default_value = "nvidia", requires = "devices")]
+    vendor: Vendor,
+
+    /// What they do, as fakes/scenario.rs describes it; read anew
     /// whenever it changes. Without it they work and are well.
     #[arg(long, value_name = "FILE", requires = "devices")]
     scenario: Option<PathBuf>,
@@ -56,12 +61,31 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// Who makes accelerators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Vendor {
+    Nvidia,
+    Ascend,
+}
+
+impl Vendor {
+    /// What they are called, their sampler, and their stand-in.
+    const fn parts(self) -> (&'static str, &'static str, StandIn) {
+        match self {
+            Self::Nvidia => ("GPUs", "nvml", StandIn::Nvml),
+            Self::Ascend => ("NPUs", "dcmi", StandIn::Dcmi),
+        }
+    }
+}
+
 pub(super) fn main(arguments: &Arguments) -> u8 {
     if let Some(devices) = arguments.devices {
         return match simulate_devices(arguments, devices) {
             Ok(()) => 0,
             Err(error) => {
-                eprintln!("eagle-eye: simulated GPUs need a folder for their library: {error}");
+                eprintln!(
+                    "eagle-eye: simulated accelerators need a folder for their library: {error}"
+                );
                 TROUBLE
             }
         };
@@ -114,15 +138,16 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 /// Offers a stand-in for the GPUs' library until it is told to stop.
 fn simulate_devices(arguments: &Arguments, devices: u32) -> io::Result<()> {
     let stop = signals::stop_on_signal()?;
-    let folder = tempfile::Builder::new().prefix("eagle-eye-gpus-").tempdir()?;
+    let (kind, sampler, stand_in) = arguments.vendor.parts();
+    let folder = tempfile::Builder::new().prefix("eagle-eye-devices-").tempdir()?;
     let scenario = || match &arguments.scenario {
         Some(file) => std::fs::read_to_string(file),
-        None => Ok(stand_in::demo_scenario(devices)),
+        None => Ok(stand_in::demo_scenario(stand_in, devices)),
     };
     let mut played = scenario()?;
-    let library = stand_in::plant(StandIn::Nvml, folder.path(), &played)?;
+    let library = stand_in::plant(stand_in, folder.path(), &played)?;
     say(&format!(
-        "{devices} simulated GPUs until this ends; see them with:\n  eagle-eye run --set samplers.nvml.library={}",
+        "{devices} simulated {kind} until this ends; see them with:\n  eagle-eye run --set samplers.{sampler}.library={}",
         library.display()
     ));
     let begun_ns = clock::monotonic_ns();

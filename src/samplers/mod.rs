@@ -9,6 +9,7 @@
 
 pub mod accelerator;
 pub mod cgroup;
+pub mod dcmi;
 pub mod engine_push;
 pub mod kmsg;
 pub mod ktrace;
@@ -44,6 +45,7 @@ pub const ALL: &[&Entry] = &[
     &ktrace::ENTRY,
     &hardware_sys::ENTRY,
     &nvml::ENTRY,
+    &dcmi::ENTRY,
     // Last, so that it sees what the others registered.
     &own::ENTRY,
 ];

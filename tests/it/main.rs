@@ -16,6 +16,8 @@ mod compat;
 mod conservation;
 mod counting;
 #[cfg(feature = "agent")]
+mod dcmi;
+#[cfg(feature = "agent")]
 mod details;
 #[cfg(feature = "agent")]
 mod diagnosis_alloc;
@@ -33,12 +35,14 @@ mod hardware_sys;
 mod hostile;
 #[cfg(feature = "agent")]
 mod kmsg;
-mod loop_closes;
-mod nvml;
 #[cfg(feature = "agent")]
 mod ktrace;
+#[cfg(feature = "agent")]
+mod loop_closes;
 #[cfg(feature = "client")]
 mod nats;
+#[cfg(feature = "agent")]
+mod nvml;
 #[cfg(feature = "agent")]
 mod outage;
 #[cfg(feature = "agent")]

@@ -59,6 +59,7 @@ impl Fleet {
     /// numbers mean nothing yet.
     pub(super) fn begin_child(&mut self, left_out: Vec<String>) {
         self.numbers.clear();
+        self.devices.iter_mut().for_each(|device| device.open_faults.begin_child());
         self.left_out = left_out;
     }
 
@@ -490,7 +491,18 @@ impl Fleet {
         } else {
             self.numbers.get(number as usize).ok_or(Nonsense)?.found.name.clone()
         };
+        // A report may come before the list that has its device.
+        let device = self.known(number).ok();
+        if let Some((device, record)) = device.zip(report.fault)
+            && !device.open_faults.take(report.code, record)
+        {
+            return Ok(());
+        }
         let kind = match report.kind {
+            NoticeKind::Looked => {
+                self.looked(number);
+                return Ok(());
+            }
             NoticeKind::Notice => EventKind::DeviceNotice,
             NoticeKind::Fault => EventKind::DeviceFault,
             NoticeKind::Xid => EventKind::Xid,
@@ -508,6 +520,24 @@ impl Fleet {
             ..Event::default()
         });
         Ok(())
+    }
+
+    /// All that is open was told: what another child told and this one did not
+    /// is over.
+    fn looked(&mut self, number: u32) {
+        let Ok(device) = self.known(number) else { return };
+        let name = device.found.name.clone();
+        for (code, record) in device.open_faults.over() {
+            self.push(Event {
+                kind: EventKind::DeviceFault,
+                severity: Severity::Info,
+                subject: name.clone(),
+                text: format!("{code:#010X} cleared while nobody looked"),
+                code,
+                fault: Some(record),
+                ..Event::default()
+            });
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
 use super::library::{Found, Identity};
+use super::open_faults::OpenFaults;
 use super::record::{Absent, Value};
 use crate::platform::clock::{self, SECOND_NS};
 use crate::schema::{
@@ -29,6 +30,7 @@ pub(super) struct Known {
     pub(super) hangs: u32,
     hung_ns: u64,
     pub(super) processes: Vec<DeviceProcess>,
+    pub(super) open_faults: OpenFaults,
     index: Option<u32>,
     values: BTreeSet<MetricId>,
     absent: BTreeMap<MetricId, AbsentReason>,
@@ -50,6 +52,7 @@ impl Known {
             hangs: 0,
             hung_ns: 0,
             processes: Vec::new(),
+            open_faults: OpenFaults::default(),
             index: None,
             values: BTreeSet::new(),
             absent: BTreeMap::new(),

@@ -177,10 +177,14 @@ pub enum NoticeKind {
     Xid = 2,
     /// Reports were lost, with their number in [`Notice::code`].
     Lost = 3,
+    /// Every fault of the device that is open was told: what another child told
+    /// before and this one did not is over.
+    Looked = 4,
 }
 
 impl NoticeKind {
-    pub(super) const ALL: [Self; 4] = [Self::Notice, Self::Fault, Self::Xid, Self::Lost];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Notice, Self::Fault, Self::Xid, Self::Lost, Self::Looked];
 }
 
 /// A report of the driver.

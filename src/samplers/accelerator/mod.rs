@@ -20,6 +20,7 @@ mod fleet;
 mod hung;
 mod inventory;
 mod known;
+mod open_faults;
 mod parent;
 mod round;
 mod serve;

@@ -444,7 +444,9 @@ impl Raw {
 fn metric(low: u8, high: u8) -> Result<MetricId, Nonsense> {
     let number = u16::from_ne_bytes([low, high]);
     let metric = MetricId::from_number(number).ok_or(Nonsense)?;
-    let is_ours = metric.row().device_kind == "accelerator" && metric != MetricId::AcceleratorState;
+    let of = metric.row().device_kind;
+    let is_ours =
+        matches!(of, "accelerator" | "gpu" | "npu") && metric != MetricId::AcceleratorState;
     if is_ours { Ok(metric) } else { Err(Nonsense) }
 }
 

@@ -87,10 +87,34 @@ fn without_missing(library: &[u8], scenario: &str) -> Vec<u8> {
     bytes
 }
 
-/// A day in the life of healthy GPUs, for who wants to see what they look
+/// A day in the life of healthy devices, for who wants to see what they look
 /// like.
 #[must_use]
-pub fn demo_scenario(devices: u32) -> String {
+pub fn demo_scenario(of: StandIn, devices: u32) -> String {
+    match of {
+        StandIn::Nvml => demo_gpus(devices),
+        StandIn::Dcmi => demo_npus(devices),
+    }
+}
+
+fn demo_npus(devices: u32) -> String {
+    format!(
+        "devices {devices}\n\
+         wave * temperature 41 66 180000\n\
+         wave * memory_temperature 45 70 240000\n\
+         wave * power 900 3600 60000\n\
+         wave * utilization 20 98 45000\n\
+         wave * core 15 95 45000\n\
+         wave * cube 10 80 45000\n\
+         wave * vector 5 60 45000\n\
+         wave * memory_activity 10 70 45000\n\
+         wave * memory_used 20000 60000 90000\n\
+         count * hccs_sent 90000\n\
+         count * hccs_received 90000\n"
+    )
+}
+
+fn demo_gpus(devices: u32) -> String {
     format!(
         "devices {devices}\n\
          wave * temperature 46 72 180000\n\

@@ -1,7 +1,7 @@
 //! GPUs read through a stand-in for NVML by real child processes: what hangs,
 //! crashes, vanishes or lies costs only itself.
 
-mod scene;
+pub(crate) mod scene;
 
 use eagle_eye::platform::clock::{self, SECOND_NS};
 use eagle_eye::samplers::accelerator::STUCK_MAX;
