@@ -2,9 +2,10 @@
 //! and where it says what it concludes.
 
 use super::at::At;
-use super::known::{DeviceFacts, EngineFacts, FRESH_NS, Known, Place};
+use super::facts::{DeviceFacts, EngineFacts};
+use super::known::{FRESH_NS, Known, Place};
 use super::plan::Plan;
-use super::stage::Profile;
+use super::slots::Profile;
 use super::verdicts::{Verdicts, works_on};
 use super::{Conclusion, LimitSource, Subject, reading_evidence, told_evidence};
 use crate::schema::{Action, Device, Engine, Evidence, MetricId, Severity};
