@@ -58,9 +58,10 @@ impl Verdicts {
         let id = verdict_id(&of.known.node, &of.rule.name, subject.name, key);
         let conclusion = weighed(of, conclusion);
         if let Some(case) = self.cases.get_mut(&id) {
+            let back = !case.is_open();
             case.count(1);
             case.take(of, conclusion);
-            self.tell_if(id, of);
+            self.relink(id, back, of);
             return;
         }
         self.open(of, id, subject, key, conclusion);
@@ -108,9 +109,10 @@ impl Verdicts {
         let id = verdict_id(&of.known.node, &of.rule.name, subject.name, key);
         let conclusion = weighed(of, conclusion);
         if let Some(case) = self.cases.get_mut(&id) {
-            case.count(u64::from(!case.is_open()));
+            let back = !case.is_open();
+            case.count(u64::from(back));
             case.take(of, conclusion);
-            self.tell_if(id, of);
+            self.relink(id, back, of);
             return;
         }
         self.open(of, id, subject, key, conclusion);
@@ -290,6 +292,20 @@ impl Verdicts {
         self.cases.insert(id, Box::new(case));
         self.tell(id);
         self.link_consequences(of, id);
+    }
+
+    /// Tells of what was known; what came back may have another cause.
+    fn relink(&mut self, id: u64, back: bool, of: &Scene<'_>) {
+        if back && let Some(case) = self.cases.get(&id) {
+            let cause = self.cause_of(of, case);
+            if let Some(case) = self.cases.get_mut(&id) {
+                case.verdict.caused_by = cause;
+            }
+        }
+        self.tell_if(id, of);
+        if back {
+            self.link_consequences(of, id);
+        }
     }
 
     /// Drops the oldest that is over, or, for what is critical, the least.
