@@ -44,6 +44,8 @@ pub(super) struct Verdicts {
     /// Revisions that nobody took in time.
     pub(super) untold: u64,
     changed: bool,
+    /// Up to which severity nothing finds room until the next round.
+    crowded: Option<Severity>,
 }
 
 impl Verdicts {
@@ -176,6 +178,7 @@ impl Verdicts {
     /// Lets time pass: ends what was quiet, tells what waited, drops what is
     /// long over.
     pub(super) fn round(&mut self, now_ns: u64, wall_ns: u64) {
+        self.crowded = None;
         let mut told = Vec::new();
         for (id, case) in &mut self.cases {
             if case.is_open() && case.is_over(now_ns) {
@@ -310,13 +313,20 @@ impl Verdicts {
 
     /// Drops the oldest that is over, or, for what is critical, the least.
     fn make_room(&mut self, severity: Severity) -> bool {
+        // Looked for once a round: a flood of what finds no room costs little.
+        if self.crowded.is_some_and(|crowded| severity <= crowded) {
+            return false;
+        }
         let over = self.cases.iter().filter(|(_, case)| !case.is_open());
         let oldest = over.min_by_key(|(id, case)| (case.touched_ns, **id)).map(|(id, _)| *id);
         let lesser = || {
             let least = self.cases.iter().min_by_key(|(id, case)| (case.verdict.severity, **id))?;
             (least.1.verdict.severity < severity).then_some(*least.0)
         };
-        let Some(id) = oldest.or_else(lesser) else { return false };
+        let Some(id) = oldest.or_else(lesser) else {
+            self.crowded = Some(severity);
+            return false;
+        };
         if let Some(case) = self.cases.remove(&id) {
             self.refused += u64::from(case.is_open());
             self.remember(id, case.verdict.revision);
