@@ -14,8 +14,6 @@ use eagle_eye::schema::{
     Accelerator, Device, DeviceState, Event, EventKind, METRICS, Metric, MetricId, Reading,
 };
 
-mod support;
-
 /// As many devices as the promise speaks of.
 const DEVICES: u32 = 10_000;
 /// Records of the storm, as one was seen in the field.
@@ -157,7 +155,10 @@ fn storm() {
 fn main() {
     many();
     storm();
-    let mut criterion: Criterion = support::criterion();
+    let mut criterion = Criterion::default()
+        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(500))
+        .configure_from_args();
     let mut group = criterion.benchmark_group("diagnosis");
     let mut node = Node::new(16);
     let facts = node.sample(16, |_| 50.0);

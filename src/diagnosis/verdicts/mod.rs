@@ -44,6 +44,8 @@ pub(super) struct Verdicts {
     /// Revisions that nobody took in time.
     pub(super) untold: u64,
     changed: bool,
+    /// Up to which severity nothing finds room until the next round.
+    crowded: Option<Severity>,
 }
 
 impl Verdicts {
@@ -58,9 +60,10 @@ impl Verdicts {
         let id = verdict_id(&of.known.node, &of.rule.name, subject.name, key);
         let conclusion = weighed(of, conclusion);
         if let Some(case) = self.cases.get_mut(&id) {
+            let back = !case.is_open();
             case.count(1);
             case.take(of, conclusion);
-            self.tell_if(id, of);
+            self.relink(id, back, of);
             return;
         }
         self.open(of, id, subject, key, conclusion);
@@ -108,9 +111,10 @@ impl Verdicts {
         let id = verdict_id(&of.known.node, &of.rule.name, subject.name, key);
         let conclusion = weighed(of, conclusion);
         if let Some(case) = self.cases.get_mut(&id) {
-            case.count(u64::from(!case.is_open()));
+            let back = !case.is_open();
+            case.count(u64::from(back));
             case.take(of, conclusion);
-            self.tell_if(id, of);
+            self.relink(id, back, of);
             return;
         }
         self.open(of, id, subject, key, conclusion);
@@ -174,6 +178,7 @@ impl Verdicts {
     /// Lets time pass: ends what was quiet, tells what waited, drops what is
     /// long over.
     pub(super) fn round(&mut self, now_ns: u64, wall_ns: u64) {
+        self.crowded = None;
         let mut told = Vec::new();
         for (id, case) in &mut self.cases {
             if case.is_open() && case.is_over(now_ns) {
@@ -292,15 +297,36 @@ impl Verdicts {
         self.link_consequences(of, id);
     }
 
+    /// Tells of what was known; what came back may have another cause.
+    fn relink(&mut self, id: u64, back: bool, of: &Scene<'_>) {
+        if back && let Some(case) = self.cases.get(&id) {
+            let cause = self.cause_of(of, case);
+            if let Some(case) = self.cases.get_mut(&id) {
+                case.verdict.caused_by = cause;
+            }
+        }
+        self.tell_if(id, of);
+        if back {
+            self.link_consequences(of, id);
+        }
+    }
+
     /// Drops the oldest that is over, or, for what is critical, the least.
     fn make_room(&mut self, severity: Severity) -> bool {
+        // Looked for once a round: a flood of what finds no room costs little.
+        if self.crowded.is_some_and(|crowded| severity <= crowded) {
+            return false;
+        }
         let over = self.cases.iter().filter(|(_, case)| !case.is_open());
         let oldest = over.min_by_key(|(id, case)| (case.touched_ns, **id)).map(|(id, _)| *id);
         let lesser = || {
             let least = self.cases.iter().min_by_key(|(id, case)| (case.verdict.severity, **id))?;
             (least.1.verdict.severity < severity).then_some(*least.0)
         };
-        let Some(id) = oldest.or_else(lesser) else { return false };
+        let Some(id) = oldest.or_else(lesser) else {
+            self.crowded = Some(severity);
+            return false;
+        };
         if let Some(case) = self.cases.remove(&id) {
             self.refused += u64::from(case.is_open());
             self.remember(id, case.verdict.revision);
@@ -321,6 +347,9 @@ impl Verdicts {
     fn tell_if(&mut self, id: u64, of: &Scene<'_>) {
         let Some(case) = self.cases.get_mut(&id) else { return };
         if case.may_tell(of.now_ns) {
+            let of_case = &case.verdict;
+            let subject = Subject { kind: &of_case.subject_kind, name: &of_case.subject };
+            case.verdict.impact = links::impact(of.known, subject);
             case.revise(of.at.wall_ns, of.now_ns);
             self.tell(id);
         }
