@@ -18,6 +18,8 @@ mod counting;
 #[cfg(feature = "agent")]
 mod details;
 #[cfg(feature = "agent")]
+mod diagnose;
+#[cfg(feature = "agent")]
 mod doctor;
 #[cfg(feature = "agent")]
 mod door;
