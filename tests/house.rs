@@ -15,6 +15,9 @@ mod markdown;
 #[cfg(feature = "agent")]
 #[path = "house/pages.rs"]
 mod pages;
+#[cfg(feature = "agent")]
+#[path = "house/rule_pages.rs"]
+mod rule_pages;
 #[path = "house/road.rs"]
 mod road;
 #[path = "house/rooms.rs"]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::at::SECOND_NS;
-use super::known::{DeviceFacts, Known};
+use super::facts::DeviceFacts;
+use super::known::Known;
 use super::verdicts::{Case, Verdicts, works_on};
 use crate::schema::{Assessment, DeviceState, Health, VERDICTS_MAX};
 

@@ -2,9 +2,10 @@
 //! and where it says what it concludes.
 
 use super::at::At;
-use super::known::{DeviceFacts, EngineFacts, Known, Place};
+use super::facts::{DeviceFacts, EngineFacts};
+use super::known::{FRESH_NS, Known, Place};
 use super::plan::Plan;
-use super::stage::Profile;
+use super::slots::Profile;
 use super::verdicts::{Verdicts, works_on};
 use super::{Conclusion, LimitSource, Subject, reading_evidence, told_evidence};
 use crate::schema::{Action, Device, Engine, Evidence, MetricId, Severity};
@@ -19,9 +20,6 @@ pub struct Bench<'a> {
     pub(super) rule: &'a Profile,
     pub(super) verdicts: &'a mut Verdicts,
 }
-
-/// A value that was not heard of for this long says nothing of the present.
-const FRESH_NS: u64 = 180 * super::at::SECOND_NS;
 
 impl<'a> Bench<'a> {
     /// The node's clocks at the fact that is being judged.

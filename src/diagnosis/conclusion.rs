@@ -2,7 +2,7 @@
 
 use crate::schema::{Action, Event, Evidence, Health, MetricId, Severity};
 
-use super::known::Held;
+use super::facts::Held;
 
 /// What a rule concludes of a subject.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::at::SECOND_NS;
-use crate::schema::{Device, Engine, EngineDetails, MetricId, Reading, StepCore};
+use super::facts::{DeviceFacts, EngineFacts, Held, RankFacts};
+use crate::schema::{Device, Engine, EngineDetails, Reading, StepCore};
 
 /// Where a device or an engine stands while the stage knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,53 +30,11 @@ const READINGS_MAX: usize = 256;
 /// A device or engine that was silent for this long makes room for another.
 const QUIET_NS: u64 = 600 * SECOND_NS;
 
+/// A value that was not heard of for this long says nothing of the present.
+pub(super) const FRESH_NS: u64 = 180 * SECOND_NS;
+
 /// One bit per rule.
 pub(super) type Rules = u128;
-
-/// The newest value of a metric.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Held {
-    /// Its number.
-    pub metric: u16,
-    /// The value.
-    pub value: f64,
-    /// When it was sampled, by the node's monotonic clock, ns.
-    pub time_ns: u64,
-    /// When the stage heard of it, by the stage's own count, ns.
-    pub heard_ns: u64,
-}
-
-/// What is known of a device.
-#[derive(Debug, Default)]
-pub struct DeviceFacts {
-    /// What it is; nameless until the device itself was told.
-    pub device: Device,
-    readings: Vec<Held>,
-    heard_ns: u64,
-    pub(super) due: Rules,
-}
-
-/// What is known of an engine.
-#[derive(Debug, Default)]
-pub struct EngineFacts {
-    /// What it is; nameless until the engine itself was told.
-    pub engine: Engine,
-    /// Its ranks, each as each producer told it last.
-    pub ranks: Vec<RankFacts>,
-    /// What its ranks said beside their steps last.
-    pub details: Vec<EngineDetails>,
-    heard_ns: u64,
-    pub(super) due: Rules,
-}
-
-/// The newest step of one producer of one rank.
-#[derive(Debug, Clone, Copy)]
-pub struct RankFacts {
-    /// The step.
-    pub step: StepCore,
-    /// When the stage heard of it, by the stage's own count, ns.
-    pub heard_ns: u64,
-}
 
 /// All that is known.
 #[derive(Debug)]
@@ -96,39 +55,6 @@ pub struct Known {
     pub(super) refused: u64,
     /// Places that were given to others since they were last asked for.
     pub(super) forgotten: Vec<Place>,
-}
-
-impl DeviceFacts {
-    /// The newest value of a metric, however old.
-    #[must_use]
-    pub fn held(&self, metric: MetricId) -> Option<&Held> {
-        let at = self.readings.binary_search_by_key(&(metric as u16), |held| held.metric);
-        at.ok().map(|at| &self.readings[at])
-    }
-
-    /// The newest value of a metric, however old.
-    #[must_use]
-    pub fn value(&self, metric: MetricId) -> Option<f64> {
-        self.held(metric).map(|held| held.value)
-    }
-
-    /// Whether it is a GPU or an NPU.
-    #[must_use]
-    pub fn is_accelerator(&self) -> bool {
-        matches!(self.device.kind.as_str(), "gpu" | "npu")
-    }
-
-    /// Every reading, in the order of the metrics' numbers.
-    #[must_use]
-    pub fn readings(&self) -> &[Held] {
-        &self.readings
-    }
-
-    /// When something was last heard of it, by the stage's own count, ns.
-    #[must_use]
-    pub const fn heard_ns(&self) -> u64 {
-        self.heard_ns
-    }
 }
 
 impl Known {
@@ -285,7 +211,9 @@ impl Known {
                 if overtaken && known.time_ns - held.time_ns < 60 * SECOND_NS {
                     return None;
                 }
-                let same = known.value.to_bits() == held.value.to_bits();
+                // What had grown old is news, though it says the same.
+                let fresh = known.heard_ns + FRESH_NS >= now_ns;
+                let same = fresh && known.value.to_bits() == held.value.to_bits();
                 *known = held;
                 (!same).then_some(facts)
             }
@@ -365,6 +293,16 @@ impl Known {
                     of.due |= rules;
                 }
             }
+        }
+    }
+
+    /// Makes due what rules want of everything that is known.
+    pub(super) fn owe_all(&mut self, steps: Rules, of_metric: impl Fn(u16) -> Rules) {
+        for of in self.devices.iter_mut().flatten() {
+            of.due = of.readings.iter().fold(0, |due, held| due | of_metric(held.metric));
+        }
+        for of in self.engines.iter_mut().flatten() {
+            of.due = steps;
         }
     }
 

@@ -2,7 +2,7 @@
 //! cautious default.
 
 use super::LimitSource;
-use super::known::DeviceFacts;
+use super::facts::DeviceFacts;
 use crate::schema::MetricId;
 
 /// A limit, and where it comes from.

@@ -14,6 +14,7 @@ mod conclusion;
 mod counters;
 pub mod detectors;
 mod fact;
+mod facts;
 mod known;
 pub mod limits;
 pub mod lines;
@@ -23,10 +24,13 @@ pub mod rules;
 mod seen;
 mod serving;
 mod silence;
+mod slots;
 mod snapshot;
 mod stage;
 mod subject;
 pub mod tables;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 pub use at::At;
@@ -34,10 +38,9 @@ pub use bench::Bench;
 pub use conclusion::{Conclusion, LimitSource, event_evidence, reading_evidence, told_evidence};
 pub use counters::Counters;
 pub use fact::Fact;
-pub use known::{
-    DEVICES_MAX, DeviceFacts, ENGINES_MAX, EngineFacts, Held, Known, Place, RankFacts,
-};
-pub use plan::{CodePlan, Plan, RulePlan};
+pub use facts::{DeviceFacts, EngineFacts, Held, RankFacts};
+pub use known::{DEVICES_MAX, ENGINES_MAX, Known, Place};
+pub use plan::{CodePlan, Mistake, Plan, RULE_FILE_BYTES_MAX, RulePlan, THRESHOLDS_MAX, Threshold};
 pub use rule::{Entry, Look, Page, Reach, Relation, Rule, Setting, Wants};
 pub use serving::Serving;
 pub use silence::{SILENCES_MAX, Silence};

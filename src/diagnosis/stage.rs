@@ -6,10 +6,10 @@ use super::bench::Bench;
 use super::fact::Fact;
 use super::known::{Known, Place, Rules};
 use super::plan::Plan;
-use super::rule::{Entry, Look, Relation, Rule};
-use super::rules;
+use super::rule::{Look, Rule};
 use super::seen::Seen;
 use super::silence::{SILENCES_MAX, Silence};
+use super::slots::{Slot, Wanted, bits, slots};
 use super::subject::Subject;
 use super::verdicts::Case;
 use super::verdicts::Verdicts;
@@ -49,34 +49,6 @@ pub struct Tally {
     pub revisions_lost: u64,
 }
 
-/// What a verdict needs to know of its rule.
-#[derive(Debug)]
-pub(super) struct Profile {
-    pub(super) name: String,
-    pub(super) page: String,
-    pub(super) entry: &'static Entry,
-    pub(super) relations: &'static [Relation],
-    pub(super) follows_driver: bool,
-}
-
-#[derive(Debug)]
-struct Slot {
-    profile: Profile,
-    rule: Box<dyn Rule>,
-}
-
-/// Which rules want which facts, one bit each.
-#[derive(Debug)]
-struct Wanted {
-    metrics: Box<[Rules; METRIC_END]>,
-    events: [Rules; EVENT_END],
-    devices: Rules,
-    engines: Rules,
-    steps: Rules,
-    details: Rules,
-    ticks: Rules,
-}
-
 /// Whether nobody has told of this verdict's engine or container.
 fn is_unknown(known: &Known, of: &Verdict) -> bool {
     match of.subject_kind.as_str() {
@@ -88,10 +60,6 @@ fn is_unknown(known: &Known, of: &Verdict) -> bool {
 
 /// What a snapshot said of engines and containers is to be confirmed so soon.
 const CONFIRM_NS: u64 = 900 * SECOND_NS;
-/// One past the highest number of a metric that a rule can want.
-const METRIC_END: usize = 1024;
-/// One past the highest number of an event's kind.
-const EVENT_END: usize = 64;
 /// What is due is looked at this often, by the time of the facts.
 const ROUND_NS: u64 = SECOND_NS / 4;
 
@@ -99,15 +67,8 @@ impl Stage {
     /// A stage that knows nothing yet.
     #[must_use]
     pub fn new(node: &str, plan: Plan) -> Self {
-        let rules: Vec<Slot> = rules::ALL
-            .iter()
-            .filter(|entry| plan.runs(entry.name))
-            .map(|entry| Slot::new(entry))
-            .collect();
-        let mut wanted = Wanted::new();
-        for (at, slot) in rules.iter().enumerate() {
-            wanted.add(at, slot.profile.entry);
-        }
+        let rules = slots(&plan, &mut Vec::new());
+        let wanted = Wanted::of(&rules);
         Self {
             clock: Clock::new(),
             known: Known::new(node.to_owned()),
@@ -204,6 +165,23 @@ impl Stage {
         true
     }
 
+    /// Judges by another plan from here on. What rules have seen is kept; what
+    /// a rule said that no longer runs is over.
+    pub fn adopt(&mut self, plan: Plan) {
+        let mut before = std::mem::take(&mut self.rules);
+        self.rules = slots(&plan, &mut before);
+        for slot in before {
+            let name = &slot.profile.name;
+            if self.rules.iter().all(|slot| slot.profile.name != *name) {
+                self.verdicts.end_rule(name, self.clock.wall_ns, self.clock.now_ns);
+            }
+        }
+        self.wanted = Wanted::of(&self.rules);
+        self.plan = plan;
+        let wanted = &self.wanted;
+        self.known.owe_all(wanted.steps, |metric| wanted.metric(metric));
+    }
+
     /// What happened to the facts so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -231,7 +209,7 @@ impl Stage {
             }
             _ => {}
         }
-        let rules = self.wanted.events.get(event.kind as usize).copied().unwrap_or(0);
+        let rules = self.wanted.event(event.kind);
         self.dispatch(at, rules, &Fact::Event(event));
     }
 
@@ -322,64 +300,3 @@ impl Stage {
         }
     }
 }
-
-impl Slot {
-    fn new(entry: &'static Entry) -> Self {
-        let profile = Profile {
-            name: entry.name.to_owned(),
-            page: format!("rules/{}.md", entry.name),
-            entry,
-            relations: entry.consequence_of,
-            follows_driver: entry.follows_driver,
-        };
-        Self { profile, rule: (entry.open)() }
-    }
-}
-
-impl Wanted {
-    fn new() -> Self {
-        Self {
-            metrics: Box::new([0; METRIC_END]),
-            events: [0; EVENT_END],
-            devices: 0,
-            engines: 0,
-            steps: 0,
-            details: 0,
-            ticks: 0,
-        }
-    }
-
-    fn add(&mut self, slot: usize, entry: &Entry) {
-        let bit: Rules = 1 << slot;
-        let wants = &entry.wants;
-        for metric in wants.metrics {
-            self.metrics[*metric as usize] |= bit;
-        }
-        for kind in wants.events {
-            self.events[*kind as usize] |= bit;
-        }
-        let flag = |wanted: bool| if wanted { bit } else { 0 };
-        self.devices |= flag(wants.devices);
-        self.engines |= flag(wants.engines);
-        self.steps |= flag(wants.steps);
-        self.details |= flag(wants.details);
-        self.ticks |= flag(wants.ticks);
-    }
-
-    fn metric(&self, number: u16) -> Rules {
-        self.metrics.get(usize::from(number)).copied().unwrap_or(0)
-    }
-}
-
-/// The numbers of the bits that are set, from the lowest on.
-fn bits(mut rules: Rules) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = rules.trailing_zeros() as usize;
-        (rules != 0).then(|| {
-            rules &= rules - 1;
-            bit
-        })
-    })
-}
-
-const _: () = assert!(rules::ALL.len() <= Rules::BITS as usize, "one bit per rule");

@@ -124,16 +124,18 @@ fn commands() -> String {
     text
 }
 
-fn pages() -> Vec<(&'static str, String)> {
-    vec![
-        ("docs/metrics.md", metrics()),
-        ("docs/samplers.md", sampler_page()),
-        ("docs/settings.md", setting_page(&settings())),
-        ("docs/commands.md", commands()),
-    ]
+fn pages() -> Vec<(String, String)> {
+    let mut pages = vec![
+        ("docs/metrics.md".to_owned(), metrics()),
+        ("docs/samplers.md".to_owned(), sampler_page()),
+        ("docs/settings.md".to_owned(), setting_page(&settings())),
+        ("docs/commands.md".to_owned(), commands()),
+    ];
+    pages.extend(crate::rule_pages::pages());
+    pages
 }
 
-fn findings(pages: &[(&str, String)], read: impl Fn(&str) -> String) -> Vec<String> {
+fn findings(pages: &[(String, String)], read: impl Fn(&str) -> String) -> Vec<String> {
     let stale = pages.iter().filter(|(path, text)| read(path) != *text);
     stale.map(|(path, _)| format!("{path} is not what the code says: run ./dev gen")).collect()
 }
@@ -170,6 +172,7 @@ fn every_metric_sampler_setting_and_verb_has_its_line() {
 
 #[test]
 fn a_stale_page_is_found() {
-    let pages = [("docs/a.md", "new".to_owned()), ("docs/b.md", "same".to_owned())];
+    let page = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let pages = [page("docs/a.md", "new"), page("docs/b.md", "same")];
     catches(&findings(&pages, |_| "same".to_owned()), &["docs/a.md is not what the code says"]);
 }

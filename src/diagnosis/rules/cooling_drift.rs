@@ -41,7 +41,10 @@ pub(super) static RULE: Entry = Entry {
             help: "How long that must last, seconds.",
         },
     ],
-    wants: Wants { metrics: &[MetricId::AcceleratorTemperature], ..Wants::NOTHING },
+    wants: Wants {
+        metrics: &[MetricId::AcceleratorTemperature, MetricId::AcceleratorUtilization],
+        ..Wants::NOTHING
+    },
     consequence_of: &[
         Relation::to("cooling", Reach::Node, 3600),
         Relation::to("thermal_throttle", Reach::Same, 3600),

@@ -28,8 +28,8 @@ pub(super) static RULE: Entry = Entry {
         ..Wants::NOTHING
     },
     consequence_of: &[
-        Relation { rule: "xid", key: "79", reach: Reach::Same, window_s: 60 },
-        Relation::to("fell_off_bus", Reach::Same, 60),
+        Relation::to("xid", Reach::Same, 60),
+        Relation::to("ascend_fault", Reach::Same, 60),
     ],
     follows_driver: true,
     open: || Box::new(DeviceGone),

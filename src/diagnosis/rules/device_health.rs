@@ -42,8 +42,7 @@ pub(super) static RULE: Entry = Entry {
     },
     consequence_of: &[
         Relation::to("xid", Reach::Same, 60),
-        Relation::to("ascend_code", Reach::Same, 60),
-        Relation::to("device_code", Reach::Same, 60),
+        Relation::to("ascend_fault", Reach::Same, 60),
         Relation::to("device_gone", Reach::Same, 60),
     ],
     follows_driver: true,

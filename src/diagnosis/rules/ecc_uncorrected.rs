@@ -26,7 +26,7 @@ pub(super) static RULE: Entry = Entry {
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
     consequence_of: &[
         Relation::to("xid", Reach::Same, 30),
-        Relation::to("device_code", Reach::Same, 30),
+        Relation::to("ascend_fault", Reach::Same, 30),
     ],
     follows_driver: true,
     open: || Grows::open(&GROWTH),

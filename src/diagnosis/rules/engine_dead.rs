@@ -31,7 +31,7 @@ pub(super) static RULE: Entry = Entry {
     },
     consequence_of: &[
         Relation::to("container_oom", Reach::Linked, 30),
-        Relation::to("oom_kill", Reach::Node, 30),
+        Relation::to("oom", Reach::Node, 30),
         Relation::to("device_gone", Reach::Linked, 60),
         Relation::to("ecc_uncorrected", Reach::Linked, 60),
         Relation::to("xid", Reach::Linked, 60),

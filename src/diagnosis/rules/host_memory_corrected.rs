@@ -1,7 +1,7 @@
 //! Host memory corrects more than it should have to.
 
 use super::growth::{Grows, Growth, When};
-use crate::diagnosis::{Conclusion, DeviceFacts, Entry, Page, Setting, Wants};
+use crate::diagnosis::{Conclusion, DeviceFacts, Entry, Page, Reach, Relation, Setting, Wants};
 use crate::schema::{Action, Health, MetricId, Severity};
 
 /// What the family knows of this rule.
@@ -23,7 +23,7 @@ pub(super) static RULE: Entry = Entry {
         help: "Corrected errors within an hour from which it counts.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[],
+    consequence_of: &[Relation::to("machine_check", Reach::Node, 60)],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

@@ -1,7 +1,7 @@
 //! Host memory lost data.
 
 use super::growth::{Grows, Growth, When};
-use crate::diagnosis::{Conclusion, DeviceFacts, Entry, Page, Setting, Wants};
+use crate::diagnosis::{Conclusion, DeviceFacts, Entry, Page, Reach, Relation, Setting, Wants};
 use crate::schema::{Action, Health, MetricId, Severity};
 
 /// What the family knows of this rule.
@@ -22,7 +22,7 @@ pub(super) static RULE: Entry = Entry {
         help: "It is over after this time without another error, seconds.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[],
+    consequence_of: &[Relation::to("machine_check", Reach::Node, 60)],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

@@ -23,7 +23,10 @@ pub(super) static RULE: Entry = Entry {
         help: "Slowdowns of packages within ten minutes from which it counts.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[Relation::to("cooling", Reach::Node, 600)],
+    consequence_of: &[
+        Relation::to("cooling", Reach::Node, 600),
+        Relation::to("cpu_throttled", Reach::Node, 600),
+    ],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

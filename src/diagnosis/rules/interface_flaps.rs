@@ -1,7 +1,7 @@
 //! A network interface's signal comes and goes.
 
 use super::growth::{Grows, Growth, When};
-use crate::diagnosis::{Conclusion, DeviceFacts, Entry, Page, Setting, Wants};
+use crate::diagnosis::{Conclusion, DeviceFacts, Entry, Page, Reach, Relation, Setting, Wants};
 use crate::schema::{Action, Health, MetricId, Severity};
 
 /// What the family knows of this rule.
@@ -24,7 +24,7 @@ pub(super) static RULE: Entry = Entry {
         help: "Changes within ten minutes from which it counts; one outage makes two.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[],
+    consequence_of: &[Relation::to("link_flap", Reach::Same, 600)],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

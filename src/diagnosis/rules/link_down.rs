@@ -34,7 +34,11 @@ pub(super) static RULE: Entry = Entry {
         ],
         ..Wants::NOTHING
     },
-    consequence_of: &[Relation::to("interface_flaps", Reach::Same, 600)],
+    consequence_of: &[
+        Relation::to("interface_flaps", Reach::Same, 600),
+        Relation::to("link_flap", Reach::Same, 600),
+        Relation::to("nic_fault", Reach::Same, 60),
+    ],
     follows_driver: false,
     open: || Box::new(LinkDown { links: BTreeMap::new() }),
 };

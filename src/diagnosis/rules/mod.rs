@@ -62,9 +62,13 @@ mod recovery_action;
 mod sampler_stalled;
 mod sxid;
 mod thermal_throttle;
+pub(super) mod threshold;
 mod xid;
 #[cfg(test)]
 pub(crate) mod trial;
+
+/// What is the same of all rules of the operator's own.
+pub const THRESHOLD: &Entry = &threshold::RULE;
 
 /// Every rule, in the order in which they are asked: causes before what they
 /// bring about.

@@ -24,7 +24,10 @@ pub(super) static RULE: Entry = Entry {
         help: "Repeats and corrected errors within ten minutes from which it counts.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[Relation::to("pcie_link", Reach::Same, 600)],
+    consequence_of: &[
+        Relation::to("pcie_link", Reach::Same, 600),
+        Relation::to("pcie_aer", Reach::Same, 600),
+    ],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

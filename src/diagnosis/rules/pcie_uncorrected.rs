@@ -22,7 +22,10 @@ pub(super) static RULE: Entry = Entry {
         help: "It is over after this time without another error, seconds.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[Relation::to("device_gone", Reach::Node, 30)],
+    consequence_of: &[
+        Relation::to("device_gone", Reach::Node, 30),
+        Relation::to("pcie_aer", Reach::Node, 30),
+    ],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

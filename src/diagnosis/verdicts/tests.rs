@@ -5,7 +5,7 @@ use crate::diagnosis::at::{At, BASE_NS};
 use crate::diagnosis::known::Known;
 use crate::diagnosis::plan::Plan;
 use crate::diagnosis::rules;
-use crate::diagnosis::stage::Profile;
+use crate::diagnosis::slots::Profile;
 
 struct Life {
     verdicts: Verdicts,

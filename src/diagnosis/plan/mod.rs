@@ -3,9 +3,18 @@
 
 use std::collections::BTreeMap;
 
+mod moment;
+mod read;
+#[cfg(test)]
+mod tests;
+mod threshold;
+
 use super::rule::Entry;
 use super::silence::Silence;
 use crate::schema::{Action, Severity};
+
+pub use read::{Mistake, RULE_FILE_BYTES_MAX};
+pub use threshold::{THRESHOLDS_MAX, Threshold};
 
 /// Thresholds, switches and silences. [`Plan::default`] is what every rule
 /// says itself.
@@ -15,6 +24,8 @@ pub struct Plan {
     pub(super) rules: BTreeMap<String, RulePlan>,
     /// What was set of single codes, by the table's name and the code.
     pub(super) codes: BTreeMap<(String, String), CodePlan>,
+    /// Rules of the operator's own.
+    pub(super) thresholds: Vec<Threshold>,
     /// Maintenance windows.
     pub(super) silences: Vec<Silence>,
 }
