@@ -7,7 +7,7 @@ use super::known::{FRESH_NS, Known, Place};
 use super::plan::Plan;
 use super::slots::Profile;
 use super::verdicts::{Verdicts, works_on};
-use super::{Conclusion, LimitSource, Subject, reading_evidence, told_evidence};
+use super::{Conclusion, LimitSource, Subject, reading_evidence};
 use crate::schema::{Action, Device, Engine, Evidence, MetricId, Severity};
 
 /// What a rule sees and where it concludes, for as long as one call.
@@ -71,15 +71,12 @@ impl<'a> Bench<'a> {
         works_on(engine, device)
     }
 
-    /// A reading as evidence; a sentence that it is absent where it is.
+    /// A reading as evidence; empty, and kept by no verdict, where it is absent.
     #[must_use]
     pub fn evidence(&self, place: Place, metric: MetricId, limit: Option<f64>) -> Evidence {
         let Some(of) = self.known.device(place) else { return Evidence::default() };
-        let (wall_ns, name) = (self.at.wall_ns, &of.device.name);
-        match of.held(metric) {
-            Some(held) => reading_evidence(wall_ns, name, held, limit),
-            None => told_evidence(wall_ns, name, format!("{} is not read", metric.row().name)),
-        }
+        let Some(held) = of.held(metric) else { return Evidence::default() };
+        reading_evidence(self.at.wall_ns, &of.device.name, held, limit)
     }
 
     /// Whether a gauge that is 0 or 1 is up.

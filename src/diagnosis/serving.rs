@@ -48,7 +48,9 @@ impl Serving {
                     && (other.step.monotonic_ns, other.step.producer)
                         > (of.step.monotonic_ns, of.step.producer)
             };
-            if engine.ranks.iter().enumerate().any(|(other, rank)| other != at && newer(rank)) {
+            let several = of.step.producers > 1;
+            let mut others = engine.ranks.iter().enumerate().filter(|(other, _)| *other != at);
+            if several && others.any(|(_, rank)| newer(rank)) {
                 continue;
             }
             all.add(&of.step);

@@ -175,6 +175,7 @@ fn write_case(pen: &mut Pen, case: &Case, now_ns: u64) {
     }
     pen.number(case.revise_ns);
     pen.byte(u8::from(case.untold));
+    pen.byte(u8::from(case.simulated));
     for since in [case.lesser_ns, case.calm_ns] {
         pen.number(since.map_or(u64::MAX, |since| now_ns.saturating_sub(since)));
     }
@@ -194,6 +195,7 @@ fn read_case(reader: &mut Reader<'_>) -> Option<Case> {
     case.told_ns = time(reader)?;
     case.revise_ns = reader.number()?;
     case.untold = reader.byte()? != 0;
+    case.simulated = reader.byte()? != 0;
     let since = |reader: &mut Reader<'_>| {
         let age_ns = reader.number()?;
         Some((age_ns != u64::MAX).then(|| BASE_NS.saturating_sub(age_ns)))

@@ -162,7 +162,7 @@ fn check(told: &[Verdict], last: &mut BTreeMap<u64, (u32, VerdictState)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 96 }, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 32 }, ..Default::default() })]
 
     #[test]
     fn the_same_facts_say_the_same_and_lives_are_whole(

@@ -10,7 +10,7 @@ use crate::schema::{
     bounded_name, bounded_text,
 };
 
-use super::stands;
+use super::{links, stands};
 
 /// Facts that a verdict keeps: the first ones, the worst, and the last.
 const EVIDENCE_KEPT: usize = 8;
@@ -30,6 +30,8 @@ const LESSER_NS: u64 = 30 * SECOND_NS;
 const CALM_NS: u64 = 30 * SECOND_NS;
 /// The longest calm that is asked for.
 const CALM_NS_MAX: u64 = 900 * SECOND_NS;
+/// What a text about simulated things ends in.
+const SIMULATED: &str = " (simulated)";
 /// Evidence of what holds is renewed after this time.
 const EVIDENCE_NS: u64 = 60 * SECOND_NS;
 
@@ -66,6 +68,8 @@ pub(in crate::diagnosis) struct Case {
     pub(in crate::diagnosis) quiet_ns: u64,
     /// It comes from a snapshot and nobody has said since that it holds.
     pub(in crate::diagnosis) unconfirmed: bool,
+    /// Its subject exists in a simulation only.
+    pub(in crate::diagnosis) simulated: bool,
 }
 
 impl Case {
@@ -110,6 +114,7 @@ impl Case {
             flaps: 0,
             quiet_ns: 0,
             unconfirmed: false,
+            simulated: links::is_simulated(of.known, subject),
         };
         case.verdict.severity = conclusion.severity;
         case.put(of, conclusion);
@@ -139,6 +144,7 @@ impl Case {
             flaps: 0,
             quiet_ns: 0,
             unconfirmed: true,
+            simulated: false,
         }
     }
 
@@ -261,6 +267,9 @@ impl Case {
             self.verdict.steps.first().is_some_and(|step| step.starts_with("The driver"));
         let verdict = &mut self.verdict;
         verdict.text = bounded_text(&conclusion.text).to_owned();
+        if self.simulated {
+            verdict.text += SIMULATED;
+        }
         verdict.cause = bounded_text(&conclusion.cause).to_owned();
         verdict.confidence = if conclusion.confidence.is_finite() {
             conclusion.confidence.clamp(0.0, 1.0)
@@ -285,6 +294,7 @@ impl Case {
     /// Keeps the first facts, the worst and the last.
     fn evidence(&mut self, now_ns: u64, mut facts: Vec<Evidence>) {
         self.evidence_ns = now_ns;
+        facts.retain(|fact| !fact.text.is_empty());
         facts.truncate(EVIDENCE_KEPT);
         for mut fact in facts {
             let cut = fact.text.floor_char_boundary(EVIDENCE_BYTES_MAX);

@@ -161,6 +161,17 @@ pub(super) fn impact(known: &Known, subject: Subject<'_>) -> Vec<String> {
     hit
 }
 
+/// Whether a subject exists in a simulation only.
+pub(super) fn is_simulated(known: &Known, subject: Subject<'_>) -> bool {
+    if subject.kind == "engine" {
+        let mut named = known.engines().filter(|(_, of)| of.engine.name == subject.name);
+        return named.any(|(_, of)| of.engine.source == "simulated");
+    }
+    let device =
+        known.device_named(subject.name).and_then(|(_, of)| of.device.accelerator.as_ref());
+    device.is_some_and(|of| of.simulated)
+}
+
 fn note(hit: &mut Vec<String>, name: String) {
     if hit.len() < IMPACT_MAX && !hit.contains(&name) {
         hit.push(name);

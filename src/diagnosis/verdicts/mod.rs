@@ -321,6 +321,9 @@ impl Verdicts {
     fn tell_if(&mut self, id: u64, of: &Scene<'_>) {
         let Some(case) = self.cases.get_mut(&id) else { return };
         if case.may_tell(of.now_ns) {
+            let of_case = &case.verdict;
+            let subject = Subject { kind: &of_case.subject_kind, name: &of_case.subject };
+            case.verdict.impact = links::impact(of.known, subject);
             case.revise(of.at.wall_ns, of.now_ns);
             self.tell(id);
         }
