@@ -184,3 +184,40 @@ fn verdicts_of_a_hostile_log_are_bounded() {
     assert!(story.len() <= 4096);
     assert!(story.to_text("a log", 80).len() < 64 << 20);
 }
+
+/// Gives so many bytes a read.
+struct Dribble<'a>(&'a [u8], usize);
+
+impl std::io::Read for Dribble<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let bytes = self.0.len().min(buffer.len()).min(self.1);
+        buffer[..bytes].copy_from_slice(&self.0[..bytes]);
+        self.0 = &self.0[bytes..];
+        Ok(bytes)
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_log_is_read_to_its_end_and_says_the_same_however_it_arrives(
+        picks in proptest::collection::vec((0_usize..118, 0_usize..200, 0_u8..=255), 0..40),
+        at_once in 1_usize..200,
+    ) {
+        const SHAPES: &str = include_str!("../captures/lines/samples");
+        let shapes: Vec<&str> = SHAPES.lines().filter(|line| !line.starts_with('#')).collect();
+        let mut log = b"plain\n".to_vec();
+        for (second, (pick, at, byte)) in picks.into_iter().enumerate() {
+            let from = log.len();
+            log.extend_from_slice(format!("[{second}.5] {}\n", shapes[pick * 2 + 1]).as_bytes());
+            // Some bytes are hit, and most are not.
+            if let Some(hit) = log.get_mut(from + at).filter(|_| byte < 128) {
+                *hit = byte;
+            }
+        }
+        let whole = story(&log[..]).to_text("log", 80);
+        proptest::prop_assert_eq!(&whole, &story(Dribble(&log, at_once)).to_text("log", 80));
+        proptest::prop_assert!(!whole.chars().any(|c| c.is_control() && c != '\n'));
+    }
+}
