@@ -14,12 +14,13 @@ use crate::server::{NatsServer, eventually, free_port};
 const LEAVE_NS_MAX: u64 = 2_000_000_000;
 
 /// Every verb, and those of its flags that have a unit, with the unit.
-const VERBS: [(&str, &[(&str, &str)]); 6] = [
+const VERBS: [(&str, &[(&str, &str)]); 7] = [
     ("run", &[("--set", "linger_us")]),
     ("simulate", &[("--hz", "a second"), ("--seconds", "second"), ("--engines", "engines")]),
     ("bench", &[("--hz", "a second"), ("--seconds", "second"), ("--engines", "engines")]),
     ("doctor", &[("--set", "linger_us")]),
     ("list", &[]),
+    ("diagnose", &[]),
     ("check", &[("--set", "linger_us")]),
 ];
 

@@ -20,6 +20,8 @@ mod dcmi;
 #[cfg(feature = "agent")]
 mod details;
 #[cfg(feature = "agent")]
+mod diagnose;
+#[cfg(feature = "agent")]
 mod diagnosis_alloc;
 #[cfg(feature = "agent")]
 mod doctor;

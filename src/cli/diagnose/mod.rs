@@ -22,7 +22,7 @@ use super::{TROUBLE, USAGE, say};
 use crate::platform::clock;
 pub use judge::{About, Judge};
 use progress::Progress;
-pub use story::Story;
+pub use story::{Story, Told};
 pub use stream::each_line;
 
 #[derive(Debug, Args)]
@@ -75,12 +75,26 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         }
     };
     if arguments.json {
-        say(&json::json(&story, &source));
+        say(&story.to_json(&source));
     } else {
         let look = text::Look { columns: columns(), colours: takes_colours() };
         say(&text::text(&story, &source, look));
     }
     if story.has_trouble() { TROUBLE } else { 0 }
+}
+
+impl Story {
+    /// In words for people, of a log with this name.
+    #[must_use]
+    pub fn to_text(&self, source: &str, columns: usize) -> String {
+        text::text(self, source, text::Look { columns, colours: false })
+    }
+
+    /// As JSON, of a log with this name.
+    #[must_use]
+    pub fn to_json(&self, source: &str) -> String {
+        json::json(self, source)
+    }
 }
 
 fn name(path: &Path) -> String {

@@ -60,6 +60,11 @@ struct Trouble {
 }
 
 fn trouble(heard: &Heard<'_>) -> Option<Trouble> {
+    module(heard).or_else(|| adapter(heard.seen.what)).or_else(|| of_node(heard.seen.what))
+}
+
+/// The modules and cables of its ports, and its power.
+fn module(heard: &Heard<'_>) -> Option<Trouble> {
     let hot = heard.said().contains("High Temperature");
     Some(match heard.seen.what {
         What::NicPower => Trouble {
@@ -97,6 +102,13 @@ fn trouble(heard: &Heard<'_>) -> Option<Trouble> {
             cause: "Somebody pulled it, or it does not make contact.",
             steps: &["Plug it in again."],
         },
+        _ => return None,
+    })
+}
+
+/// Its firmware.
+fn adapter(what: What) -> Option<Trouble> {
+    Some(match what {
         What::NicFirmware => Trouble {
             key: "firmware",
             severity: Severity::Critical,
@@ -120,6 +132,13 @@ fn trouble(heard: &Heard<'_>) -> Option<Trouble> {
                 "Fit driver and firmware together.",
             ],
         },
+        _ => return None,
+    })
+}
+
+/// What is not of one adapter.
+fn of_node(what: What) -> Option<Trouble> {
+    Some(match what {
         What::PeerMemory => Trouble {
             key: "peer_memory",
             severity: Severity::Warning,
