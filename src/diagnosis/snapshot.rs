@@ -15,13 +15,13 @@ use crate::schema::{
 
 /// Most bytes of a snapshot; verdicts that do not fit are left out, the least
 /// grave first.
-pub const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
+pub const SNAPSHOT_BYTES_MAX: usize = 240 << 10;
 /// What each begins with; the last byte is the version.
 const MAGIC: u64 = u64::from_le_bytes(*b"eejudge\x01");
 /// A stage that was down for longer than this remembers nothing of use.
 const DOWN_NS_MAX: u64 = 300 * 24 * 3600 * SECOND_NS;
-/// Most ids of events in a snapshot.
-const EVENTS_MAX: usize = 65_536;
+/// Most ids of events in a snapshot: whoever tells an event again does so soon.
+const EVENTS_MAX: usize = 1024;
 
 /// Why bytes are no snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,8 @@ impl Stage {
         pen.text(&self.known.node);
         pen.number(self.clock.wall_ns);
         let ids: Vec<u64> = self.seen.ids().collect();
-        pen.list(&ids, |pen, id| pen.number(*id));
+        let ids = &ids[ids.len().saturating_sub(EVENTS_MAX)..];
+        pen.list(ids, |pen, id| pen.number(*id));
         pen.list(&self.silences, write_silence);
         let driver: Vec<_> = self.verdicts.driver.iter().collect();
         pen.list(&driver, |pen, (name, action)| {

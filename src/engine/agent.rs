@@ -401,7 +401,13 @@ impl Agent {
     }
 
     fn open_journal(&mut self, plan: &Plan) -> Option<Journal> {
-        let limits = Limits { segment_bytes: (plan.journal_bytes / 2) as u32, ..Limits::default() };
+        let segment_bytes = (plan.journal_bytes / 2) as u32;
+        let limits = Limits {
+            segment_bytes,
+            // An event's batch; what the judge remembers is larger.
+            payload_bytes_max: (segment_bytes / 16).max(64 << 10),
+            named_bytes_max: segment_bytes / 8,
+        };
         match Journal::open(&plan.state_dir, limits) {
             Ok((journal, recovered)) => {
                 let (state, why) = match recovered.trouble {

@@ -179,7 +179,9 @@ const FREE: Family =
 pub(super) fn write(page: &mut Page, devices: &Devices, newest: &Newest, node: &str) {
     let gpus: Vec<(u32, String)> = devices
         .accelerators()
-        .filter(|(named, _)| named.device.kind == "gpu" && named.device.vendor == "nvidia")
+        .filter(|(named, _)| {
+            named.device.kind == "gpu" && named.device.vendor.eq_ignore_ascii_case("nvidia")
+        })
         .map(|(named, of)| (named.device.index, labels_of(named, of, node)))
         .collect();
     page.prefixed("DCGM_FI_DEV_");
