@@ -24,7 +24,7 @@ mod reach;
 mod reporting;
 mod resend;
 mod road;
-mod rule_file;
+pub mod rule_file;
 mod sampling;
 mod simulation;
 mod state;

@@ -41,8 +41,12 @@ impl RuleFile {
     }
 }
 
-/// Reads a rule file; the error says what to do, a line for each mistake.
-pub(super) fn read(path: &Path) -> Result<Plan, String> {
+/// Reads a rule file.
+///
+/// # Errors
+///
+/// A sentence that says what is wrong where, and every mistake of the file.
+pub fn read(path: &Path) -> Result<Plan, String> {
     let shown = path.display();
     let mut text = String::new();
     File::open(path)

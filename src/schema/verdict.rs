@@ -264,7 +264,7 @@ impl Assessment {
 
 /// What a text takes in a batch: itself, as far as it is sent, where it is, its
 /// length and padding.
-fn text_bytes(text: &String, bytes_max: usize) -> usize {
+fn text_bytes(text: &str, bytes_max: usize) -> usize {
     4 + TEXT_EXTRA_BYTES + text.len().min(bytes_max)
 }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use eagle_eye::client::{Ask, Policy, Score, View};
 use eagle_eye::samplers::accelerator::stand_in::{self, StandIn};
 use eagle_eye::schema::{Health, name_hash};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::binary::{Running, program, said, text};
@@ -69,7 +70,7 @@ fn a_lost_gpu_takes_its_engine_s_requests_away_and_its_return_gives_them_back() 
     let library = stand_in::plant(StandIn::Nvml, folder.path(), "devices 2\n").expect("a library");
     let port = free_port();
     let library_setting = format!("samplers.nvml.library={}", library.display());
-    let agent = Running::serving(
+    let mut agent = Running::serving(
         port,
         &[
             "--set",
@@ -124,4 +125,13 @@ fn a_lost_gpu_takes_its_engine_s_requests_away_and_its_return_gives_them_back() 
     let judged = verdicts(port);
     let mut over = judged["resolved"].as_array().into_iter().flatten();
     assert!(over.any(|verdict| verdict["subject"] == "gpu0"), "{judged:#}");
+
+    drop((one, two));
+    agent.end(Signal::TERM);
+    let state = agent.folder().join("state");
+    let again = || said(&["diagnose", "--json", "--recording", &state.display().to_string()]);
+    let (first, second) = (again(), again());
+    assert_eq!(first.status.code(), Some(1), "{}", text(&first));
+    assert!(text(&first).contains("\"gpu0\""), "{}", text(&first));
+    assert_eq!(first.stdout, second.stdout, "the same recording says the same, to the byte");
 }

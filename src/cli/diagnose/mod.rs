@@ -1,4 +1,4 @@
-//! `eagle-eye diagnose`: what a log says, explained.
+//! `eagle-eye diagnose`: what a log or a recording says, explained.
 //!
 //! A log of any size and content is read as a stream within bounded memory,
 //! through the rules that judge a node live. What it says is told with cause,
@@ -7,6 +7,7 @@
 mod judge;
 mod json;
 mod progress;
+mod recorded;
 mod story;
 mod stream;
 mod text;
@@ -19,9 +20,11 @@ use clap::Args;
 
 use super::table::{columns, takes_colours};
 use super::{TROUBLE, USAGE, say};
+use crate::engine::rule_file;
 use crate::platform::clock;
 pub use judge::{About, Judge};
 use progress::Progress;
+pub use recorded::judge as judge_recording;
 pub use story::{Story, Told};
 pub use stream::each_line;
 
@@ -36,11 +39,23 @@ exact. Exit codes: 0 no trouble found, 1 trouble found, 2 the log cannot be read
 Examples:
   eagle-eye diagnose --log /var/log/kern.log
   dmesg | eagle-eye diagnose --log -
-  journalctl -k -b -1 | eagle-eye diagnose --log - --device-model 'NVIDIA H100'")]
+  journalctl -k -b -1 | eagle-eye diagnose --log - --device-model 'NVIDIA H100'
+  eagle-eye diagnose --recording /var/lib/eagle-eye
+  eagle-eye diagnose --recording incident.rec --rules rules.toml")]
 pub(super) struct Arguments {
     /// The log: a file, or - for the standard input.
-    #[arg(long, value_name = "FILE", required = true)]
-    log: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "recording")]
+    log: Option<PathBuf>,
+
+    /// Instead of a log, what an agent recorded: its state folder, or an
+    /// excerpt. It is judged anew, by the rules of this version.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["log", "device_model", "driver", "node"])]
+    recording: Option<PathBuf>,
+
+    /// With --recording: a file with thresholds, severities and rules of your
+    /// own, as `diagnosis.rules` names it.
+    #[arg(long, value_name = "FILE", requires = "recording")]
+    rules: Option<PathBuf>,
 
     /// Print JSON instead of text.
     #[arg(long)]
@@ -60,17 +75,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
-    let about = About {
-        node: arguments.node.clone(),
-        device_model: arguments.device_model.clone(),
-        driver: arguments.driver.clone(),
-        now_ns: clock::wall_ns(),
+    let told = match (&arguments.recording, &arguments.log) {
+        (Some(recording), _) => of_recording(recording, arguments.rules.as_deref()),
+        (None, Some(log)) => of_log(log, arguments),
+        (None, None) => Err("name a log with --log or a recording with --recording".to_owned()),
     };
-    let source = name(&arguments.log);
-    let story = match open(&arguments.log).and_then(|(reader, bytes)| read(reader, bytes, &about)) {
-        Ok(story) => story,
-        Err(error) => {
-            eprintln!("eagle-eye: {source} cannot be read: {error}");
+    let (source, story) = match told {
+        Ok(told) => told,
+        Err(sentence) => {
+            eprintln!("eagle-eye: {sentence}");
             return USAGE;
         }
     };
@@ -81,6 +94,26 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         say(&text::text(&story, &source, look));
     }
     if story.has_trouble() { TROUBLE } else { 0 }
+}
+
+fn of_log(log: &Path, arguments: &Arguments) -> Result<(String, Story), String> {
+    let about = About {
+        node: arguments.node.clone(),
+        device_model: arguments.device_model.clone(),
+        driver: arguments.driver.clone(),
+        now_ns: clock::wall_ns(),
+    };
+    let source = name(log);
+    match open(log).and_then(|(reader, bytes)| read(reader, bytes, &about)) {
+        Ok(story) => Ok((source, story)),
+        Err(error) => Err(format!("{source} cannot be read: {error}")),
+    }
+}
+
+fn of_recording(path: &Path, rules: Option<&Path>) -> Result<(String, Story), String> {
+    let plan = rules.map(rule_file::read).transpose()?.unwrap_or_default();
+    let story = judge_recording(path, &plan).map_err(|error| error.to_string())?;
+    Ok((name(path), story))
 }
 
 impl Story {

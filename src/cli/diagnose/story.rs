@@ -9,8 +9,10 @@ use crate::schema::{Severity, Verdict, VerdictState};
 /// What a log came to.
 #[derive(Debug, Default)]
 pub struct Story {
-    /// Lines that said anything.
+    /// Lines, or batches of a recording, that said anything.
     pub lines: u64,
+    /// What was counted: `batches` of a recording; empty stands for lines.
+    pub counts: &'static str,
     /// Bytes that were read.
     pub bytes: u64,
     /// The earliest and the latest time that lines gave, ns.

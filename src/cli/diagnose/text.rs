@@ -47,7 +47,8 @@ pub(super) fn text(story: &Story, source: &str, look: Look) -> String {
 }
 
 fn head(story: &Story, source: &str) -> String {
-    let mut out = format!("{}: {} lines", shown(source), story.lines);
+    let counts = if story.counts.is_empty() { "lines" } else { story.counts };
+    let mut out = format!("{}: {} {counts}", shown(source), story.lines);
     if let Some((first, last)) = story.span {
         let _ = write!(out, ", from {} to {}", time(first), time(last));
     }

@@ -120,7 +120,7 @@ fn chart(out: &mut String, evidence: &[Evidence]) {
     let y = |value: f64| 90.0 - 80.0 * (value - low) / span;
     let name = metric.row().name;
     let _ = write!(out, "<svg viewBox=\"0 0 600 100\" role=img aria-label=\"{name}\">");
-    if let Some(limit) = limits.last() {
+    if let Some(limit) = limits.max_by(f64::total_cmp) {
         let y = y(limit);
         let _ = write!(out, "<line class=limit x1=10 x2=590 y1={y:.1} y2={y:.1} />");
     }
