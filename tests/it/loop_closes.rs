@@ -4,14 +4,14 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 
-use eagle_eye::client::{Ask, Policy, Score, View};
+use eagle_eye::client::{Ask, Options, Policy, Score, View};
 use eagle_eye::samplers::accelerator::stand_in::{self, StandIn};
-use eagle_eye::schema::{Health, name_hash};
+use eagle_eye::schema::{Health, VerdictState, name_hash};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::binary::{Running, program, said, text};
-use crate::server::{eventually, free_port};
+use crate::server::{NatsServer, eventually, free_port};
 
 /// A simulated engine in a process of its own, which a GPU can belong to.
 struct Engine(Child);
@@ -134,4 +134,53 @@ fn a_lost_gpu_takes_its_engine_s_requests_away_and_its_return_gives_them_back() 
     assert_eq!(first.status.code(), Some(1), "{}", text(&first));
     assert!(text(&first).contains("\"gpu0\""), "{}", text(&first));
     assert_eq!(first.stdout, second.stdout, "the same recording says the same, to the byte");
+}
+
+#[test]
+fn a_router_anywhere_hears_of_it_and_a_restarted_judge_tells_nothing_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = NatsServer::with("jetstream { store_dir: \"FOLDER/js\" }");
+    let lost = "devices 2\ngone gpu0\n";
+    let library = stand_in::plant(StandIn::Nvml, folder.path(), "devices 2\n").expect("a library");
+    let settings = [
+        format!("samplers.nvml.library={}", library.display()),
+        "samplers.kmsg.enabled=false".to_owned(),
+        format!("state_dir={}/state", folder.path().display()),
+        "samplers.nvml.inventory_ms=500".to_owned(),
+        "node=n".to_owned(),
+    ];
+    let url = broker.url();
+    let mut arguments = vec!["--nats", url.as_str()];
+    settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+
+    let view = View::connect(Options::over_nats([url.as_str()])).expect("a view");
+    let verdicts = view.verdicts();
+    let mut agent = Running::start(&arguments);
+    let node = name_hash("n");
+    let device = || view.assessment(node, "device", "gpu0").map(|of| of.health);
+    eventually("it is well", || device() == Some(Health::Healthy));
+    stand_in::play(&library, lost).expect("a scenario");
+    eventually("its loss is heard of", || device() == Some(Health::Gone));
+    let mut told = Vec::new();
+    eventually("with a verdict", || {
+        told.extend(verdicts.try_iter());
+        told.iter().any(|told| told.what.subject == "gpu0")
+    });
+    let loss = told.iter().find(|told| told.what.subject == "gpu0").expect("just heard");
+    let (id, node_of) = (loss.what.id, loss.node);
+    assert_eq!(node_of, node);
+
+    agent.end(Signal::TERM);
+    let mut agent = Running::start(&arguments);
+    stand_in::play(&library, "devices 2\n").expect("a scenario");
+    eventually("its return is heard of", || device() == Some(Health::Healthy));
+    eventually("the same verdict is over", || {
+        told.extend(verdicts.try_iter());
+        told.iter().any(|told| told.what.id == id && told.what.state == VerdictState::Resolved)
+    });
+    let opened = told
+        .iter()
+        .filter(|told| told.what.subject == "gpu0" && told.what.state == VerdictState::Open);
+    assert_eq!(opened.count(), 1, "{told:#?}");
+    agent.end(Signal::TERM);
 }

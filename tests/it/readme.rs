@@ -46,6 +46,14 @@ fn every_command_of_the_readme_is_one_that_this_build_takes() {
 }
 
 #[test]
+fn the_rule_file_of_the_readme_is_one_that_is_taken() {
+    let blocks = blocks("toml");
+    let rules = blocks.iter().find(|block| block.contains("[[threshold]]")).expect("a rule file");
+    let plan = eagle_eye::diagnosis::Plan::read(rules);
+    assert!(plan.is_ok(), "{plan:?}");
+}
+
+#[test]
 fn the_python_of_the_readme_reaches_a_view() {
     let folder = tempfile::tempdir().expect("a folder");
     let agent = agent(folder.path(), "n", None);
