@@ -3,8 +3,8 @@
 use eagle_eye::exporter;
 use eagle_eye::platform::clock;
 use eagle_eye::schema::{
-    EngineDetails, Evidence, Field, Finished, MetricId, Sketch, SketchKind, StepCore, Verdict,
-    VerdictState,
+    EngineDetails, Evidence, Field, Finished, MetricId, Severity, Sketch, SketchKind, StepCore,
+    Verdict, VerdictState,
 };
 
 use super::node::{Node, SpeakingEngine, mark};
@@ -31,6 +31,16 @@ fn details() -> EngineDetails {
 fn a_real_prometheus_stores_what_engines_and_devices_said() {
     let mut node = Node::start(&[("exporter.dcgm_names", "true")]);
     let gpu = node.gpu("gpu0");
+    // This host may have troubles of its own, which its judge finds.
+    node.agent.names.judged().put(Verdict {
+        id: 7,
+        revision: 1,
+        rule: "injected".into(),
+        subject: "gpu0".into(),
+        severity: Severity::Error,
+        state: VerdictState::Open,
+        ..Verdict::default()
+    });
     node.reading(gpu, MetricId::AcceleratorTemperature, 61.5);
     node.reading(gpu, MetricId::AcceleratorMemoryUsed, 2_147_483_648.0);
     let (mut one, mut two) = (
@@ -69,7 +79,7 @@ fn a_real_prometheus_stores_what_engines_and_devices_said() {
         ("eagle_eye_memory_total_bytes", memory_bytes()),
         ("sum(eagle_eye_engine_steps_lost_total)", 0.0),
         ("eagle_eye_exporter_series_refused", 0.0),
-        ("count(eagle_eye_verdicts_open) or vector(0)", 0.0),
+        (r#"eagle_eye_verdicts_open{rule="injected",subject="gpu0",severity="error"}"#, 1.0),
     ] {
         prometheus.until(query, value);
     }
