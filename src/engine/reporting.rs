@@ -28,7 +28,11 @@ fn of(names: &Names, status: &Status, wall_ns: u64) -> Report {
         open: verdicts(judged.open()),
         resolved: verdicts(judged.resolved()),
         unseen: unseen(names, status),
-        simulated: status.simulated,
+        simulated: status.simulated
+            || names
+                .devices()
+                .iter()
+                .any(|of| of.accelerator.as_ref().is_some_and(|of| of.simulated)),
     }
 }
 
