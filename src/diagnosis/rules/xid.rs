@@ -290,6 +290,7 @@ fn judged(of: &Told<'_>, architecture: Architecture, driver: Option<u32>) -> Con
     conclusion.health = health(&conclusion);
     if let Some(said) = of.seen.xid() {
         conclusion.by_product_of = follows::causes(of.code, said);
+        conclusion.by_product_ns = follows::apart_ns(of.code);
         refine(&mut conclusion, of.code, said, driver);
     }
     conclusion
