@@ -24,7 +24,6 @@ pub(super) static RULE: Entry = Entry {
     settings: &[quiet(3600.0)],
     wants: LINES,
     consequence_of: &[
-        Relation::to("container_oom", Reach::Same, 30),
         Relation::to("container_limit", Reach::Same, 600),
         Relation::to("memory_low", Reach::Node, 600),
     ],
@@ -65,6 +64,12 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
              memory (pinned buffers, swap space, CPU offload).",
             "If it grows without end, keep a heap profile before the next kill.",
         ]),
+        // The container's own count tells of the same kill, and names it.
+        by_product_of: match of_group {
+            true => vec![("container_oom", String::new())],
+            false => Vec::new(),
+        },
+        by_product_ns: 3 * SAME_KILL_NS,
         ..Conclusion::default()
     });
 }
