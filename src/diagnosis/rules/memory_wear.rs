@@ -85,6 +85,8 @@ struct MemoryWear {
 struct Card {
     pages: Forecast,
     corrected: Hold,
+    /// Its pages run out; a pause between two of them does not change that.
+    soon: bool,
 }
 
 /// A step of the ladder, with its words.
@@ -110,7 +112,7 @@ impl Rule for MemoryWear {
             card.pages.take(bench.now_ns(), pages, HOUR_NS);
         }
         let rung = defect(of, place, bench)
-            .or_else(|| spares(of, place, bench, &card.pages))
+            .or_else(|| spares(of, place, bench, &card.pages, &mut card.soon))
             .or_else(|| corrected(of, bench, grown, &mut card.corrected));
         let subject = Subject::of(&of.device);
         match rung {
@@ -167,7 +169,13 @@ fn defect(of: &DeviceFacts, place: Place, bench: &Bench<'_>) -> Option<Rung> {
 }
 
 /// Spares that run out.
-fn spares(of: &DeviceFacts, place: Place, bench: &Bench<'_>, past: &Forecast) -> Option<Rung> {
+fn spares(
+    of: &DeviceFacts,
+    place: Place,
+    bench: &Bench<'_>,
+    past: &Forecast,
+    was_soon: &mut bool,
+) -> Option<Rung> {
     let name = &of.device.name;
     if bench.is_up(place, MetricId::AcceleratorBanksWithoutSpare) {
         return Some(Rung {
@@ -186,7 +194,10 @@ fn spares(of: &DeviceFacts, place: Place, bench: &Bench<'_>, past: &Forecast) ->
     let source = bench.setting_source("pages_max");
     let most = if source == LimitSource::Operator { set } else { pages_retired_max().limit };
     let seconds = past.seconds_to(most).filter(|seconds| *seconds > 0.0);
-    let soon = seconds.is_some_and(|seconds| seconds <= bench.setting("days_ahead") * DAY_S);
+    // Twice as far away, or no growth at all, ends it.
+    let ahead_s = bench.setting("days_ahead") * DAY_S * if *was_soon { 2.0 } else { 1.0 };
+    let soon = seconds.is_some_and(|seconds| seconds <= ahead_s);
+    *was_soon = soon;
     let full = pages >= most;
     if !soon && !full {
         return None;

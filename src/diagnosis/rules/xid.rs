@@ -134,6 +134,7 @@ impl XidRule {
                 self.boot(bench);
                 return;
             }
+            (What::GpuFirmware, _) => return self.firmware(heard, bench),
             (What::Xid | What::GpuLost, pci) => pci,
             _ => return,
         };
@@ -142,6 +143,29 @@ impl XidRule {
         let device = self.names.of(pci, bench).to_owned();
         let (seen, event, sure) = (&heard.seen, heard.event, heard.sure);
         self.told(&Told { device: &device, code, seen, event, sure }, bench);
+    }
+
+    /// A GPU's firmware gives no heartbeat. The line has the driver's own count
+    /// of GPUs, which need not be that of its library: the node is the subject.
+    fn firmware(&mut self, heard: &Heard<'_>, bench: &mut Bench<'_>) {
+        let unit = heard.seen.unit.unwrap_or_default();
+        let (node, quiet_ns) = (bench.node(), bench.setting_ns("device_quiet_s"));
+        let key = format!("heartbeat {unit}");
+        self.note(node.name, &key);
+        self.pace.raise(bench, node, &key, || Conclusion {
+            severity: Severity::Error,
+            text: format!("The firmware of GPU {unit}, as the driver counts, gives no heartbeat."),
+            cause: "Its GSP firmware hangs; calls into the driver soon hang with it.".into(),
+            confidence: 0.85 * heard.sure,
+            evidence: vec![event_evidence(heard.event)],
+            action: Action::ResetDevice,
+            steps: sentences(&workflow("RESET_GPU").1),
+            health: Health::Suspect,
+            quiet_ns,
+            by_product_of: vec![("xid", "119".to_owned()), ("xid", "120".to_owned())],
+            by_product_ns: follows::apart_ns(119),
+            ..Conclusion::default()
+        });
     }
 
     /// A trace event names an address, the driver's library a device.

@@ -197,3 +197,19 @@ fn an_unknown_code_is_told_and_a_reset_ends_what_was() {
     let told = trial.told();
     assert!(told.iter().any(|of| of.state == VerdictState::Resolved && of.text.contains("Xid 62")));
 }
+
+#[test]
+fn a_firmware_without_a_heartbeat_is_told_once_and_follows_from_its_time_out() {
+    let silent =
+        "NVRM: GPU1 _kgspIsHeartbeatTimedOut: Heartbeat timed out, currentTimeMs 8 timeout 5200";
+    let mut trial = trial();
+    trial.line(silent);
+    trial.line("NVRM: GPU1 kgspHeartbeat: fine");
+    assert_eq!(trial.judged(), ["xid node1 error: reset device"]);
+    trial.seconds(20);
+    for code in ["119, Timeout after 6s of waiting for RPC response", "120, GSP task panic"] {
+        trial.line(&format!("NVRM: Xid (PCI:0000:11:00): {code}"));
+    }
+    let alone = trial.stage.open().filter(|of| of.caused_by == 0).count();
+    assert_eq!(alone, 1, "{:?}", trial.judged());
+}
