@@ -16,7 +16,7 @@ use crate::diagnosis::tables::{Architecture, workflow, xid};
 use crate::diagnosis::{
     Bench, Conclusion, Entry, Fact, Page, Rule, Setting, Subject, Wants, event_evidence,
 };
-use crate::schema::{Action, Event, EventKind, Health, Severity};
+use crate::schema::{Action, Device, Event, EventKind, Health, Severity};
 use faults::Faults;
 use programs::Programs;
 
@@ -104,7 +104,10 @@ struct Told<'a> {
 impl Rule for XidRule {
     fn fact(&mut self, fact: &Fact<'_>, bench: &mut Bench<'_>) {
         match fact {
-            Fact::Device(_) => self.names.forget(),
+            Fact::Device(device) => {
+                self.names.forget();
+                self.named(device);
+            }
             Fact::Event(event) if event.kind == EventKind::Xid => self.event(event, bench),
             Fact::Event(event) if event.kind == EventKind::KernelLine => {
                 if let Some(heard) = heard(fact, bench) {
@@ -249,6 +252,19 @@ impl XidRule {
                 format!("The driver of {device} asks for: {told}."),
             )
         });
+    }
+
+    /// What was noted under a device's address is the device's from here on.
+    fn named(&mut self, device: &Device) {
+        let Some(accelerator) = &device.accelerator else { return };
+        let Some((pci, _)) = Pci::leading(&accelerator.pci) else { return };
+        let address = pci.to_string();
+        if accelerator.parent.is_empty() && !device.name.is_empty() {
+            for key in self.keys.remove(&address).unwrap_or_default() {
+                self.note(&device.name, &key);
+            }
+            self.faults.named(&address, &device.name);
+        }
     }
 
     fn note(&mut self, device: &str, key: &str) {
