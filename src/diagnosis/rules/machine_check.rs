@@ -88,7 +88,7 @@ fn corrected(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     };
     let mut times = 0;
     for _ in 0..errors {
-        times = kept.recent.add(part.clone(), bench.now_ns(), HOUR_NS);
+        times = kept.recent.add(part.clone(), heard.logged_ns(bench), HOUR_NS);
     }
     if (times as f64) < limit {
         return;
@@ -116,7 +116,7 @@ fn corrected(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
 /// Somebody else has the details; that it goes on and on is worth a look.
 fn logged(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     let limit = bench.setting("corrected_per_hour");
-    let times = kept.recent.add("logged".to_owned(), bench.now_ns(), HOUR_NS);
+    let times = kept.recent.add("logged".to_owned(), heard.logged_ns(bench), HOUR_NS);
     if (times as f64) < limit {
         return;
     }

@@ -42,7 +42,7 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     let subject = Subject::disk(name);
     match heard.seen.what {
         What::NvmeTimeout => {
-            let times = kept.recent.add(name.to_owned(), bench.now_ns(), HOUR_NS);
+            let times = kept.recent.add(name.to_owned(), heard.logged_ns(bench), HOUR_NS);
             let failing = times as f64 >= bench.setting("timeouts_per_hour");
             let limit_source = bench.setting_source("timeouts_per_hour");
             let severity = if failing { Severity::Error } else { Severity::Warning };
