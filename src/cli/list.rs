@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::say;
 use super::table::{columns, table};
 use crate::config;
+use crate::diagnosis::rules;
 use crate::engine::samplers;
 use crate::schema::{METRICS, Metric, MetricKind};
 
@@ -28,6 +29,8 @@ enum What {
     Metrics,
     /// Every setting: its default and what it means.
     Settings,
+    /// Every rule of the diagnosis: what it says, and the page that explains it.
+    Rules,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +62,13 @@ struct SettingRow {
     help: &'static str,
 }
 
+#[derive(Debug, Serialize)]
+struct RuleRow {
+    name: &'static str,
+    summary: &'static str,
+    page: String,
+}
+
 pub(super) fn main(arguments: &Arguments) -> u8 {
     match arguments.what {
         What::Samplers => {
@@ -76,6 +86,11 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         What::Settings => {
             list(&setting_rows(), arguments.json, ["SETTING", "DEFAULT", "WHAT"], |row| {
                 [row.key.clone(), row.default.clone(), row.help.into()]
+            });
+        }
+        What::Rules => {
+            list(&rule_rows(), arguments.json, ["RULE", "WHAT", "PAGE"], |row| {
+                [row.name.into(), row.summary.into(), row.page.clone()]
             });
         }
     }
@@ -131,6 +146,15 @@ fn metric_rows() -> Vec<MetricRow> {
     METRICS.iter().map(row).collect()
 }
 
+fn rule_rows() -> Vec<RuleRow> {
+    let row = |rule: &&crate::diagnosis::Entry| RuleRow {
+        name: rule.name,
+        summary: rule.summary,
+        page: format!("docs/rules/{}.md", rule.name),
+    };
+    rules::ALL.iter().map(row).collect()
+}
+
 fn setting_rows() -> Vec<SettingRow> {
     let row = |setting: config::SettingDoc| SettingRow {
         key: setting.key,
@@ -151,6 +175,14 @@ mod tests {
                 .iter()
                 .filter(|entry| entry.metrics.iter().any(|m| *m as u16 == row.id));
             assert_eq!(givers.count(), 1, "{}: name it in its sampler's `metrics`", row.name);
+        }
+    }
+
+    #[test]
+    fn every_rule_names_a_page_that_exists() {
+        for row in rule_rows() {
+            let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&row.page);
+            assert!(page.is_file(), "{}", row.page);
         }
     }
 }

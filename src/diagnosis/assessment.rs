@@ -72,7 +72,7 @@ impl Looks<'_> {
             let name = &facts.engine.name;
             let mut cases = on("engine", name).clone();
             let mut health = worst(&cases);
-            let works = |of: &&DeviceFacts| works_on(&facts.engine, &of.device);
+            let works = |of: &&DeviceFacts| works_on(facts, &of.device);
             for device in self.known.devices().map(|(_, of)| of).filter(works) {
                 let of_device = device_health.get(device.device.name.as_str()).copied();
                 health = graver(health, passed_on(of_device.unwrap_or_default()));

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::slots::Profile;
 use super::verdicts::{Verdicts, works_on};
 use super::{Conclusion, LimitSource, Subject, reading_evidence};
-use crate::schema::{Action, Device, Engine, Evidence, MetricId, Severity};
+use crate::schema::{Action, Device, Evidence, MetricId, Severity};
 
 /// What a rule sees and where it concludes, for as long as one call.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl<'a> Bench<'a> {
 
     /// Whether an engine works on this accelerator.
     #[must_use]
-    pub fn works_on(&self, engine: &Engine, device: &Device) -> bool {
+    pub fn works_on(&self, engine: &EngineFacts, device: &Device) -> bool {
         works_on(engine, device)
     }
 

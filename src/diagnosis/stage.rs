@@ -107,6 +107,7 @@ impl Stage {
             Fact::Device(device) => {
                 if self.known.take_device(device, now_ns).is_some() {
                     self.assess = true;
+                    self.verdicts.named(&self.known, device, at.wall_ns, now_ns);
                     self.dispatch(at, self.wanted.devices, &fact);
                 }
             }

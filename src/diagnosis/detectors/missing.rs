@@ -24,6 +24,11 @@ impl Missing {
         self.seen = self.seen.saturating_add(1);
     }
 
+    /// Nobody expected it until now.
+    pub const fn wait(&mut self, now_ns: u64) {
+        self.last_ns = now_ns;
+    }
+
     /// Whether it has not come for `periods` of its own longest usual pause,
     /// nor for `least_ns`.
     #[must_use]

@@ -33,6 +33,13 @@ pub(super) fn out_of_memory(text: &str) -> Option<Sighting<'_>> {
     Some(Sighting { process: small(process), process_name, amount, ..Sighting::of(what) })
 }
 
+/// `Task in /a/b killed as a result of limit of /a`, as older kernels say it.
+pub(super) fn group_limit(text: &str) -> Option<Sighting<'_>> {
+    let (name, _) =
+        text.strip_prefix("Task in ")?.split_once(" killed as a result of limit of ")?;
+    Some(Sighting { name, ..Sighting::of(What::GroupOutOfMemory) })
+}
+
 /// `INFO: task jfsmount:136986 blocked for more than 120 seconds.`
 pub(super) fn hung_task(text: &str) -> Option<Sighting<'_>> {
     let rest = text.strip_prefix("INFO: task ")?;

@@ -48,6 +48,21 @@ pub(super) fn machine_check(text: &str) -> Option<Sighting<'_>> {
     })
 }
 
+/// `[Hardware Error]: CPU:18 (10:9:1) MC4_STATUS[Over|CE|…]: 0xdc5c410004080a13`:
+/// a machine check in the words of AMD's decoder.
+pub(super) fn decoded(text: &str) -> Option<Sighting<'_>> {
+    let (unit, rest) = number(text.strip_prefix("[Hardware Error]: CPU:")?)?;
+    let (bank, rest) = number(after(rest, " MC")?)?;
+    let flags = rest.strip_prefix("_STATUS[")?;
+    let (code, _) = hex(after(flags, "]: ")?.strip_prefix("0x")?)?;
+    Some(Sighting {
+        code,
+        unit: small(unit),
+        amount: Some(bank),
+        ..Sighting::of(What::MachineCheck)
+    })
+}
+
 /// `{1}[Hardware Error]: event severity: fatal`.
 pub(super) fn firmware_first(text: &str) -> Option<Sighting<'_>> {
     let (unit, rest) = number(text.strip_prefix('{')?)?;

@@ -34,7 +34,8 @@ pub fn recognise(text: &str) -> Option<Sighting<'_>> {
         b'n' => nvidia::other(text)
             .or_else(|| storage::nvme(text))
             .or_else(|| network::connections(text)),
-        b'[' | b'T' => ascend::line(text),
+        b'[' => ascend::line(text).or_else(|| memory::decoded(text)),
+        b'T' => ascend::line(text).or_else(|| kernel::group_limit(text)),
         b'E' => memory::edac(text).or_else(|| storage::ext4(text)),
         b'm' => memory::machine_check(text)
             .or_else(|| network::mlx5(text))

@@ -71,7 +71,13 @@ pub(super) fn driver(text: &str) -> Option<Sighting<'_>> {
     if let Some(serial) = rest.strip_prefix("GPU Board Serial Number: ") {
         return Some(Sighting { name: serial, ..Sighting::of(What::GpuIdentity) });
     }
-    if let Some(rest) = rest.strip_prefix("GPU ") {
+    if let Some(rest) = rest.strip_prefix("GPU") {
+        if let Some((unit, said)) = number(rest) {
+            let hangs = holds(said, "kgspIsHeartbeatTimedOut");
+            return hangs
+                .then(|| Sighting { unit: small(unit), ..Sighting::of(What::GpuFirmware) });
+        }
+        let rest = rest.strip_prefix(" at ").or_else(|| rest.strip_prefix(' '))?;
         let (pci, rest) = Pci::leading(rest)?;
         let lost = holds(rest, "fallen off the bus");
         return lost.then(|| Sighting { pci: Some(pci), ..Sighting::of(What::GpuLost) });

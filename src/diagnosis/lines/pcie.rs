@@ -54,6 +54,8 @@ fn of_aer<'a>(error: &'a str, named: impl Fn(What) -> Sighting<'a>) -> Option<Si
         let rest = rest.strip_prefix(" from").unwrap_or(rest);
         Pci::leading(rest.trim_start_matches([':', ' '])).map(|(pci, _)| pci)
     })?;
+    // A root port that does not know who erred names nobody: all zeros.
+    let received = received.filter(|of| (of.bus, of.device, of.function) != (0, 0, 0));
     let detail = graded(error, "");
     let sighting = named(What::PcieError);
     let amount = Some(1 + u64::from(many));

@@ -115,6 +115,32 @@ fn a_line_that_quotes_another_says_nothing() {
 }
 
 #[test]
+fn words_of_older_drivers_kernels_and_decoders_say_the_same() {
+    for (text, expected) in [
+        ("NVRM: GPU at 0000:01:00.0 has fallen off the bus.", Some(What::GpuLost)),
+        ("NVRM: GPU 0000:01:00.0: GPU has fallen off the bus.", Some(What::GpuLost)),
+        ("NVRM: GPU at 0000:01:00.0 is initialized.", None),
+        (
+            "NVRM: GPU6 _kgspIsHeartbeatTimedOut: Heartbeat timed out, currentTimeMs 1",
+            Some(What::GpuFirmware),
+        ),
+        ("NVRM: GPU6 _threadNodeCheckTimeout: currentTime: f4", None),
+        ("Task in /a/b killed as a result of limit of /a", Some(What::GroupOutOfMemory)),
+        ("Task in /a/b is well", None),
+        (
+            "[Hardware Error]: CPU:18 (10:9:1) MC4_STATUS[Over|CE|MiscV|-|AddrV|CECC]: 0xdc5c410004080a13",
+            Some(What::MachineCheck),
+        ),
+        ("[Hardware Error]: MC4_ADDR: 0x0000001891a88210", None),
+    ] {
+        assert_eq!(recognise(text).map(|of| of.what), expected, "{text}");
+    }
+    let unnamed = "pcieport 0000:00:03.1: AER: Corrected error received: 0000:00:00.0";
+    let pci = recognise(unnamed).and_then(|of| of.pci).map(|of| of.to_string());
+    assert_eq!(pci.as_deref(), Some("0000:00:03.1"));
+}
+
+#[test]
 fn links_of_interfaces_go_down_and_up_in_every_driver_s_words() {
     for (text, what, name) in [
         ("mlx5_core 0000:5c:00.0 ens1f0np0: Link down", What::LinkDown, "ens1f0np0"),

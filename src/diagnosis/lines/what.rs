@@ -21,6 +21,8 @@ pub enum What {
     GpuLostGoesOn,
     /// The third line, which says what happened.
     GpuLostEnds,
+    /// A GPU's firmware gives no heartbeat; the unit is the driver's own count.
+    GpuFirmware,
     /// Which GPU is at an address, or its serial number.
     GpuIdentity,
     /// The links between GPUs could not be found out.

@@ -26,6 +26,8 @@ pub(super) static RULE: Entry = Entry {
     }],
     wants: Wants { events: &[EventKind::ContainerOomKill], ..Wants::NOTHING },
     consequence_of: &[
+        // All memory of the node was gone; this container lost a process.
+        Relation { key: "node", ..Relation::to("oom", Reach::Node, 30) },
         Relation::to("container_limit", Reach::Same, 600),
         Relation::to("memory_low", Reach::Node, 600),
     ],
@@ -86,5 +88,27 @@ mod tests {
         assert_eq!(told.len(), 2, "{told:?}");
         assert_eq!(told[1].caused_by, told[0].id);
         assert_eq!(told[0].impact, ["engine e"]);
+    }
+
+    #[test]
+    fn the_kernels_lines_of_the_same_kill_point_to_it_and_others_do_not() {
+        let of_group = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),oom_memcg=/k,task_memcg=/k/pod1,task=vllm,pid=7,uid=0";
+        let of_node = "Out of memory: Killed process 12345 (vllm) total-vm:1kB, anon-rss:7890kB";
+        for (line, pause_s, alone) in
+            [(of_group, 1, "container_oom"), (of_node, 1, "oom"), (of_group, 600, "")]
+        {
+            let mut trial = Trial::new();
+            trial.device(&device(1, "container", "c1"));
+            trial.line(line);
+            trial.seconds(pause_s);
+            trial.event(EventKind::ContainerOomKill, "c1", "c1 lost a process");
+            let open: Vec<_> = trial.stage.open().cloned().collect();
+            assert_eq!(open.len(), 2);
+            let roots: Vec<_> = open.iter().filter(|of| of.caused_by == 0).collect();
+            match alone {
+                "" => assert_eq!(roots.len(), 2),
+                rule => assert!(roots.len() == 1 && roots[0].rule == rule, "{roots:?}"),
+            }
+        }
     }
 }

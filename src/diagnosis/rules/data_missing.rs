@@ -40,6 +40,9 @@ pub(super) static RULE: Entry = Entry {
     consequence_of: &[
         Relation::to("driver_silent", Reach::Same, 300),
         Relation::to("device_gone", Reach::Same, 300),
+        // The GPU fell off the bus; the NPU's heartbeat is lost.
+        Relation { key: "79", ..Relation::to("xid", Reach::Same, 300) },
+        Relation { key: "40F84E00", ..Relation::to("ascend_fault", Reach::Same, 300) },
         Relation::to("sampler_stalled", Reach::Node, 300),
     ],
     follows_driver: false,
@@ -65,6 +68,9 @@ impl Rule for DataMissing {
             }
             let state = of.device.accelerator.as_ref().map(|of| of.state).unwrap_or_default();
             let expected = matches!(state, DeviceState::Present | DeviceState::Unknown);
+            if !expected {
+                missing.wait(bench.now_ns());
+            }
             let periods = bench.setting("periods") as u64;
             let least_ns = bench.setting_ns("least_s");
             let gone = missing.is_missing(bench.now_ns(), periods, least_ns);
@@ -101,7 +107,9 @@ impl Rule for DataMissing {
 #[cfg(test)]
 mod tests {
     use crate::diagnosis::rules::trial::{Trial, gpu};
-    use crate::schema::{EventKind, Health, MetricId::AcceleratorTemperature as Celsius};
+    use crate::schema::{
+        DeviceState, EventKind, Health, MetricId::AcceleratorTemperature as Celsius,
+    };
 
     fn played(stalled: bool) -> Trial {
         let mut trial = Trial::new();
@@ -122,5 +130,28 @@ mod tests {
         assert_eq!(trial.open(), ["data_missing gpu0"]);
         assert_eq!(trial.stage.assessments()[0].health, Health::Unknown);
         assert_eq!(played(true).open(), ["sampler_stalled node1"]);
+    }
+
+    #[test]
+    fn a_gpu_off_the_bus_is_why_and_a_reset_gives_it_time() {
+        let mut trial = played(false);
+        trial.line("NVRM: Xid (PCI:0000:10:00): 79, GPU has fallen off the bus.");
+        let lost = trial.stage.open().find(|of| of.rule == "xid").expect("open").id;
+        let missing = trial.stage.open().find(|of| of.rule == "data_missing").expect("open");
+        assert_eq!(missing.caused_by, lost);
+        let mut trial = Trial::new();
+        trial.device(&gpu(0));
+        trial.set(0, Celsius, 50.0);
+        trial.seconds(30);
+        trial.stop(0, Celsius);
+        let mut device = gpu(0);
+        device.accelerator.as_mut().expect("a GPU").state = DeviceState::Resetting;
+        trial.device(&device);
+        trial.seconds(300);
+        trial.device(&gpu(0));
+        trial.seconds(30);
+        assert_eq!(trial.open(), Vec::<String>::new());
+        trial.seconds(60);
+        assert_eq!(trial.open(), ["data_missing gpu0"]);
     }
 }

@@ -137,7 +137,8 @@ fn said(name: &str, metric: MetricId, key: &'static str, value: f64) -> Option<S
             let step = "Check the fabric manager's log and the switches, then restart it.";
             said(Severity::Error, text, cause, Action::Investigate, step)
         }
-        MetricId::AcceleratorNetworkHealth if value >= 1.0 => {
+        // 6: the port starts; 8: its address is being set.
+        MetricId::AcceleratorNetworkHealth if value >= 1.0 && value != 6.0 && value != 8.0 => {
             let text =
                 format!("The network port of {name} fails the device's own probe ({value}).");
             let cause = "The port, its module, its cable, its address or its gateway.";
@@ -159,7 +160,7 @@ mod tests {
     use crate::diagnosis::rules::trial::{Trial, gpu};
     use crate::schema::MetricId::{
         AcceleratorFabricHealthy as Fabric, AcceleratorHealthLevel as Level,
-        AcceleratorInforomValid as Inforom,
+        AcceleratorInforomValid as Inforom, AcceleratorNetworkHealth as Network,
     };
     use crate::schema::Severity;
 
@@ -172,6 +173,17 @@ mod tests {
         }
         trial.seconds(20);
         assert_eq!(trial.open(), Vec::<String>::new());
+        for starts in [6.0, 8.0] {
+            trial.set(0, Network, starts);
+            trial.seconds(20);
+            assert_eq!(trial.open(), Vec::<String>::new(), "{starts}");
+        }
+        trial.set(0, Network, 2.0);
+        trial.seconds(20);
+        assert_eq!(trial.open(), ["device_health gpu0"]);
+        trial.set(0, Network, 0.0);
+        trial.seconds(20);
+        trial.told();
         trial.set(0, Level, 3.0);
         trial.set(0, Fabric, 0.0);
         trial.seconds(20);

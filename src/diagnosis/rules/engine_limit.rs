@@ -52,6 +52,8 @@ pub(super) static RULE: Entry = Entry {
         Relation::to("engine_slowed", Reach::Same, 600),
         Relation::to("thermal_throttle", Reach::Linked, 600),
         Relation::to("power_brake", Reach::Linked, 600),
+        Relation::to("power_cap", Reach::Linked, 600),
+        Relation::to("cooling", Reach::Node, 600),
         Relation::to("cpu_starved", Reach::Node, 600),
         Relation::to("host_swap", Reach::Node, 600),
         Relation::to("container_throttled", Reach::Linked, 600),
@@ -156,7 +158,7 @@ fn limiting(of: &EngineFacts, serving: &Serving, bench: &Bench<'_>) -> Option<St
 fn on_devices(of: &EngineFacts, bench: &Bench<'_>, metric: MetricId) -> Option<f64> {
     let (mut sum, mut count) = (0.0, 0.0);
     for (place, device) in bench.known().accelerators() {
-        if bench.works_on(&of.engine, &device.device)
+        if bench.works_on(of, &device.device)
             && let Some(value) = bench.value(place, metric)
         {
             sum += value;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::diagnosis::{
-    Bench, Conclusion, Entry, Look, Page, Place, Reach, Relation, Rule, Serving, Setting, Subject,
-    Wants, told_evidence,
+    Bench, Conclusion, Entry, Fact, Look, Page, Place, Reach, Relation, Rule, Serving, Setting,
+    Subject, Wants, told_evidence,
 };
-use crate::schema::{Action, Flag, Health, Severity};
+use crate::schema::{Action, EventKind, Flag, Health, Severity};
 
 /// What the family knows of this rule.
 pub(super) static RULE: Entry = Entry {
@@ -19,8 +19,8 @@ pub(super) static RULE: Entry = Entry {
         matters: "Its requests hang until their clients give up; a router that does not know sends \
                   more.",
         needs: "The engine's steps and heartbeats, or its page.",
-        silent: "For an engine without requests, one that sleeps, warms up or drains, and while \
-                 our own sampler is stalled.",
+        silent: "For an engine without requests, one that sleeps, warms up or drains, one that \
+                 said goodbye or hung up, and while our own sampler is stalled.",
         remedy: "Look for a hanging driver or a fault of its devices; take a stack trace; restart \
                  it.",
     },
@@ -44,7 +44,7 @@ pub(super) static RULE: Entry = Entry {
             help: "At least so long without a sign of life, seconds.",
         },
     ],
-    wants: Wants { steps: true, ..Wants::NOTHING },
+    wants: Wants { events: &[EventKind::EngineGone], steps: true, ..Wants::NOTHING },
     consequence_of: &[
         Relation::to("driver_silent", Reach::Linked, 120),
         Relation::to("device_gone", Reach::Linked, 120),
@@ -53,29 +53,52 @@ pub(super) static RULE: Entry = Entry {
         Relation::to("host_swap", Reach::Node, 120),
     ],
     follows_driver: false,
-    open: || Box::new(EngineSilent { steps: BTreeMap::new() }),
+    open: || Box::<EngineSilent>::default(),
 };
 
 /// When an engine's count of steps last moved.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct EngineSilent {
     steps: BTreeMap<Place, (f64, u64)>,
+    /// When engines said goodbye or hung up, by name; until they are heard of
+    /// again.
+    gone: BTreeMap<String, u64>,
 }
 
+/// Most engines that are gone and remembered.
+const GONE_MAX: usize = 4096;
+
 impl Rule for EngineSilent {
+    fn fact(&mut self, fact: &Fact<'_>, bench: &mut Bench<'_>) {
+        let Fact::Event(event) = fact else { return };
+        if event.text.contains("front ends of it remain") {
+            return;
+        }
+        if self.gone.len() >= GONE_MAX {
+            self.gone.pop_first();
+        }
+        self.gone.insert(event.subject.clone(), bench.now_ns());
+    }
+
     fn look(&mut self, place: Place, bench: &mut Bench<'_>) -> Look {
         let Some(of) = bench.engine(place) else { return Look::Done };
         let (now_ns, name) = (bench.now_ns(), of.engine.name.as_str());
         let subject = Subject::engine(name);
         let serving = Serving::of(of);
-        let gone = of.ranks.iter().all(|rank| rank.step.has(Flag::Goodbye));
-        if gone || bench.has_open("sampler_stalled", bench.node()) {
+        let heard_ns = of.ranks.iter().map(|rank| rank.heard_ns).max().unwrap_or(now_ns);
+        let goodbye = of.ranks.iter().all(|rank| rank.step.has(Flag::Goodbye));
+        if self.gone.get(name).is_some_and(|since_ns| heard_ns > *since_ns) {
+            self.gone.remove(name);
+        }
+        if goodbye
+            || self.gone.contains_key(name)
+            || bench.has_open("sampler_stalled", bench.node())
+        {
             self.steps.remove(&place);
             bench.clear(subject, "steps");
             bench.clear(subject, "life");
             return Look::Again;
         }
-        let heard_ns = of.ranks.iter().map(|rank| rank.heard_ns).max().unwrap_or(now_ns);
         let ttl_ns = of.ranks.iter().map(|rank| rank.step.ttl_ns()).max().unwrap_or_default();
         let promised_ns = (ttl_ns as f64 * bench.setting("promises")) as u64;
         let silent_ns = now_ns.saturating_sub(heard_ns);
@@ -137,7 +160,7 @@ fn words() -> Conclusion {
 #[cfg(test)]
 mod tests {
     use crate::diagnosis::rules::trial::{Trial, step};
-    use crate::schema::{Engine, Field, Flag};
+    use crate::schema::{Engine, EventKind, Field, Flag, Severity};
 
     /// Plays two minutes in which the engine's steps move for `steps_s`, and
     /// it is heard of for `heard_s`.
@@ -173,5 +196,21 @@ mod tests {
         ] {
             assert_eq!(played(running, steps, 120, flag), Vec::<String>::new(), "{flag:?}");
         }
+    }
+
+    #[test]
+    fn an_engine_that_hung_up_is_gone_and_one_that_came_back_may_fall_silent() {
+        let mut trial = Trial::new();
+        let engine = Engine::named("e", "m");
+        trial.engine(&engine);
+        let fields = [Field::Running, Field::Steps];
+        trial.step(&step(&engine, trial.at, 1, &fields));
+        trial.seconds(1);
+        trial.event_of(EventKind::EngineGone, Severity::Info, "e", "e said goodbye");
+        trial.seconds(60);
+        assert_eq!(trial.open(), Vec::<String>::new());
+        trial.step(&step(&engine, trial.at, 2, &fields));
+        trial.seconds(60);
+        assert_eq!(trial.open(), ["engine_silent e"]);
     }
 }

@@ -130,7 +130,7 @@ fn explained(of: &EngineFacts, bench: &Bench<'_>) -> Option<(&'static str, &'sta
         let device = matches!(*rule, "cooling" | "power_brake");
         return Some((if device { "device" } else { "host" }, rule));
     }
-    let used = bench.known().accelerators().filter(|(_, d)| bench.works_on(&of.engine, &d.device));
+    let used = bench.known().accelerators().filter(|(_, d)| bench.works_on(of, &d.device));
     for (_, device) in used {
         let subject = Subject::of(&device.device);
         if let Some(rule) = OF_DEVICE.iter().find(|rule| bench.has_open(rule, subject)) {

@@ -23,10 +23,7 @@ pub(super) static RULE: Entry = Entry {
     },
     settings: &[quiet(86_400.0)],
     wants: LINES,
-    consequence_of: &[
-        // A drive's partitions and file systems have names of their own.
-        Relation::to("nvme", Reach::Node, 60),
-    ],
+    consequence_of: &[Relation::to("nvme", Reach::Linked, 3600)],
     follows_driver: false,
     open: || LineRule::open(judge),
 };

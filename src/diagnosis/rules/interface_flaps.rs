@@ -24,7 +24,10 @@ pub(super) static RULE: Entry = Entry {
         help: "Changes within ten minutes from which it counts; one outage makes two.",
     }],
     wants: Wants { metrics: METRICS, ..Wants::NOTHING },
-    consequence_of: &[Relation::to("link_flap", Reach::Same, 600)],
+    consequence_of: &[
+        Relation::to("link_flap", Reach::Same, 600),
+        Relation::to("link_down", Reach::Same, 600),
+    ],
     follows_driver: false,
     open: || Grows::open(&GROWTH),
 };

@@ -68,6 +68,16 @@ impl Heard<'_> {
         });
     }
 
+    /// When the line was logged, by the stage's count; it may be from before
+    /// anybody looked.
+    pub(super) fn logged_ns(&self, bench: &Bench<'_>) -> u64 {
+        let age_ns = match self.event.wall_ns {
+            0 => 0,
+            wall_ns => bench.at().wall_ns.saturating_sub(wall_ns),
+        };
+        bench.now_ns().saturating_sub(age_ns)
+    }
+
     /// Some words of the line that matter.
     pub(super) const fn said(&self) -> &str {
         match self.seen.detail {

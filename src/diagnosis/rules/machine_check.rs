@@ -19,7 +19,7 @@ pub(super) static RULE: Entry = Entry {
                   corrected errors slow it down before that.",
         needs: "The kernel's own lines of EDAC, mce, hardware errors of the firmware, and of \
                 pages that were taken out of use.",
-        silent: "While corrected errors stay below their limit, and for the line that only says \
+        silent: "While corrected errors stay below their limit, and so does the line that only says \
                  that events were logged elsewhere.",
         remedy: "Drain the node. Replace the memory module that is named; run the vendor's \
                  memory test where none is. A processor that reports uncorrected errors again \
@@ -50,6 +50,7 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     match seen.what {
         What::MemoryCorrected | What::FirmwareCorrected => corrected(heard, kept, bench),
         What::MachineCheck if !uncorrected => corrected(heard, kept, bench),
+        What::MachineCheckLogged => logged(heard, kept, bench),
         What::MachineCheck
         | What::MemoryUncorrected
         | What::MachineCheckFatal
@@ -78,13 +79,18 @@ fn part(heard: &Heard<'_>) -> String {
 fn corrected(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     let part = part(heard);
     let limit = bench.setting("corrected_per_hour");
-    let lines = kept.recent.add(part.clone(), bench.now_ns(), HOUR_NS);
-    // A line may stand for many errors.
-    let at_once = match heard.seen.what {
-        What::MemoryCorrected => heard.seen.amount.unwrap_or(1) as f64,
-        _ => 1.0,
+    // A line may stand for many errors; bit 62 of a status says that at least
+    // one more came before it could be read.
+    let errors = match heard.seen.what {
+        What::MemoryCorrected => heard.seen.amount.unwrap_or(1).clamp(1, TIMES_MAX as u64),
+        What::MachineCheck => 1 + (heard.seen.code >> 62 & 1),
+        _ => 1,
     };
-    if (lines as f64) < limit && at_once < limit {
+    let mut times = 0;
+    for _ in 0..errors {
+        times = kept.recent.add(part.clone(), heard.logged_ns(bench), HOUR_NS);
+    }
+    if (times as f64) < limit {
         return;
     }
     let limit_source = bench.setting_source("corrected_per_hour");
@@ -103,6 +109,33 @@ fn corrected(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
         ]),
         health: Health::Degraded,
         limit_source,
+        ..Conclusion::default()
+    });
+}
+
+/// Somebody else has the details; that it goes on and on is worth a look.
+fn logged(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
+    let limit = bench.setting("corrected_per_hour");
+    let times = kept.recent.add("logged".to_owned(), heard.logged_ns(bench), HOUR_NS);
+    if (times as f64) < limit {
+        return;
+    }
+    let limit_source = bench.setting_source("corrected_per_hour");
+    let node = bench.node();
+    heard.raise(kept, bench, node, "logged", || Conclusion {
+        severity: Severity::Info,
+        text: format!("Machine checks were logged at least {limit} times within an hour."),
+        cause: "Memory or a processor reports errors, and the kernel's log does not say which."
+            .into(),
+        confidence: 0.6,
+        action: Action::Investigate,
+        steps: sentences(&[
+            "Run rasdaemon or mcelog, which read what was logged.",
+            "Load the EDAC driver of the platform, so that the module is named.",
+        ]),
+        limit_source,
+        by_product_of: vec![("machine_check", String::new())],
+        by_product_ns: HOUR_NS,
         ..Conclusion::default()
     });
 }
@@ -172,6 +205,36 @@ mod tests {
             assert_eq!(trial.judged().len(), 0, "{told}");
             trial.line(CORRECTED);
         }
+        assert_eq!(trial.judged(), ["machine_check node1 warning: replace part"]);
+    }
+
+    #[test]
+    fn a_line_may_stand_for_many_and_what_is_only_logged_is_worth_a_look() {
+        let burst = |amount: u32| {
+            format!("EDAC MC0: {amount} CE error on CPU#0Channel#2_DIMM#0 (channel:2 slot:0)")
+        };
+        let mut trial = Trial::new();
+        trial.line(&burst(4));
+        trial.line(&burst(5));
+        assert_eq!(trial.judged(), [""; 0]);
+        trial.line(&burst(1));
+        assert_eq!(trial.judged(), ["machine_check node1 warning: replace part"]);
+        let mut trial = Trial::new();
+        for _ in 0..10 {
+            assert_eq!(trial.judged(), [""; 0]);
+            trial.line("mce: [Hardware Error]: Machine check events logged");
+            trial.seconds(311);
+        }
+        assert_eq!(trial.judged(), ["machine_check node1 info: investigate"]);
+        let status = |code: &str| {
+            format!(
+                "[Hardware Error]: CPU:18 (10:9:1) MC4_STATUS[Over|CE|MiscV|-|AddrV|CECC]: {code}"
+            )
+        };
+        let mut trial = Trial::new();
+        (0..4).for_each(|_| trial.line(&status("0xdc5c410004080a13")));
+        assert_eq!(trial.judged(), [""; 0]);
+        trial.line(&status("0xdc5c410004080a13"));
         assert_eq!(trial.judged(), ["machine_check node1 warning: replace part"]);
     }
 

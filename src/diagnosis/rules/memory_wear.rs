@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::diagnosis::detectors::{Forecast, Hold};
 use crate::diagnosis::limits::pages_retired_max;
 use crate::diagnosis::{
-    Bench, Conclusion, Counters, DeviceFacts, Entry, LimitSource, Look, Page, Place, Rule, Setting,
-    Subject, Wants,
+    Bench, Conclusion, Counters, DeviceFacts, Entry, LimitSource, Look, Page, Place, Reach,
+    Relation, Rule, Setting, Subject, Wants,
 };
 use crate::schema::{Action, Health, MetricId, Severity};
 
@@ -60,7 +60,15 @@ pub(super) static RULE: Entry = Entry {
         ],
         ..Wants::NOTHING
     },
-    consequence_of: &[],
+    // Data that was lost is what a person should read first; that its cells
+    // now wait for a reset follows from it.
+    consequence_of: &[
+        Relation { key: "48", ..Relation::to("xid", Reach::Same, 600) },
+        Relation { key: "94", ..Relation::to("xid", Reach::Same, 600) },
+        Relation { key: "95", ..Relation::to("xid", Reach::Same, 600) },
+        Relation { key: "171", ..Relation::to("xid", Reach::Same, 600) },
+        Relation::to("ecc_uncorrected", Reach::Same, 600),
+    ],
     follows_driver: true,
     open: || {
         Box::new(MemoryWear { counters: Counters::over(3_600_000_000_000), cards: BTreeMap::new() })
@@ -77,6 +85,8 @@ struct MemoryWear {
 struct Card {
     pages: Forecast,
     corrected: Hold,
+    /// Its pages run out; a pause between two of them does not change that.
+    soon: bool,
 }
 
 /// A step of the ladder, with its words.
@@ -102,7 +112,7 @@ impl Rule for MemoryWear {
             card.pages.take(bench.now_ns(), pages, HOUR_NS);
         }
         let rung = defect(of, place, bench)
-            .or_else(|| spares(of, place, bench, &card.pages))
+            .or_else(|| spares(of, place, bench, &card.pages, &mut card.soon))
             .or_else(|| corrected(of, bench, grown, &mut card.corrected));
         let subject = Subject::of(&of.device);
         match rung {
@@ -159,7 +169,13 @@ fn defect(of: &DeviceFacts, place: Place, bench: &Bench<'_>) -> Option<Rung> {
 }
 
 /// Spares that run out.
-fn spares(of: &DeviceFacts, place: Place, bench: &Bench<'_>, past: &Forecast) -> Option<Rung> {
+fn spares(
+    of: &DeviceFacts,
+    place: Place,
+    bench: &Bench<'_>,
+    past: &Forecast,
+    was_soon: &mut bool,
+) -> Option<Rung> {
     let name = &of.device.name;
     if bench.is_up(place, MetricId::AcceleratorBanksWithoutSpare) {
         return Some(Rung {
@@ -178,7 +194,10 @@ fn spares(of: &DeviceFacts, place: Place, bench: &Bench<'_>, past: &Forecast) ->
     let source = bench.setting_source("pages_max");
     let most = if source == LimitSource::Operator { set } else { pages_retired_max().limit };
     let seconds = past.seconds_to(most).filter(|seconds| *seconds > 0.0);
-    let soon = seconds.is_some_and(|seconds| seconds <= bench.setting("days_ahead") * DAY_S);
+    // Twice as far away, or no growth at all, ends it.
+    let ahead_s = bench.setting("days_ahead") * DAY_S * if *was_soon { 2.0 } else { 1.0 };
+    let soon = seconds.is_some_and(|seconds| seconds <= ahead_s);
+    *was_soon = soon;
     let full = pages >= most;
     if !soon && !full {
         return None;
@@ -303,5 +322,37 @@ mod tests {
             trial.seconds(2);
         }
         assert_eq!(trial.open(), ["memory_wear gpu0"]);
+    }
+
+    #[test]
+    fn a_recorded_row_points_to_the_memory_that_waits_and_that_to_the_data_that_was_lost() {
+        let recorded = "NVRM: Xid (PCI:0000:10:00): 63, pid=1, name=a, Row Remapper: New row marked for remapping, reset gpu to activate.";
+        let mut trial = Trial::new();
+        trial.device(&gpu(0));
+        trial.line(recorded);
+        trial.set(0, Pending, 1.0);
+        trial.seconds(5);
+        let open: Vec<_> = trial.stage.open().cloned().collect();
+        let of = |rule: &str| open.iter().find(|of| of.rule == rule).expect("open");
+        assert_eq!(
+            (of("memory_wear").caused_by, of("memory_wear").action),
+            (0, Action::ResetDevice)
+        );
+        assert_eq!(of("xid").caused_by, of("memory_wear").id);
+        let mut trial = Trial::new();
+        trial.device(&gpu(0));
+        trial.line("NVRM: Xid (PCI:0000:10:00): 48, pid=1, name=a, DBE");
+        trial.line(recorded);
+        trial.set(0, Pending, 1.0);
+        trial.seconds(5);
+        let lost = trial.stage.open().find(|of| of.text.contains("Xid 48")).expect("open").id;
+        assert!(trial.stage.open().all(|of| of.id == lost || of.caused_by == lost));
+        let mut trial = Trial::new();
+        trial.device(&gpu(0));
+        trial.device(&gpu(1));
+        trial.line(recorded);
+        trial.set(1, Pending, 1.0);
+        trial.seconds(5);
+        assert!(trial.stage.open().all(|of| of.caused_by == 0), "another GPU");
     }
 }

@@ -42,22 +42,21 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     let subject = Subject::disk(name);
     match heard.seen.what {
         What::NvmeTimeout => {
-            let times = kept.recent.add(name.to_owned(), bench.now_ns(), HOUR_NS);
+            let times = kept.recent.add(name.to_owned(), heard.logged_ns(bench), HOUR_NS);
             let failing = times as f64 >= bench.setting("timeouts_per_hour");
             let limit_source = bench.setting_source("timeouts_per_hour");
             let severity = if failing { Severity::Error } else { Severity::Warning };
-            heard.raise(kept, bench, subject, "timeout", || Conclusion {
+            heard.raise(kept, bench, subject, "", || Conclusion {
                 severity,
                 text: format!("{name} does not answer in time and is reset."),
                 limit_source,
                 ..conclusion(Action::Investigate)
             });
         }
-        What::NvmeLost => heard.raise(kept, bench, subject, "lost", || Conclusion {
+        What::NvmeLost => heard.raise(kept, bench, subject, "", || Conclusion {
             severity: Severity::Critical,
             text: format!("{name} is not used any more: it did not come back from its reset."),
             health: Health::Failed,
-            by_product_of: vec![("nvme", "timeout".to_owned())],
             ..conclusion(Action::ReplacePart)
         }),
         _ => {}
@@ -101,8 +100,19 @@ mod tests {
     #[test]
     fn a_drive_that_was_given_up_is_to_be_replaced() {
         let mut trial = Trial::new();
+        trial.line(TIMEOUT);
+        trial.seconds(20);
         trial.line("nvme nvme4: Disabling device after reset failure: -19");
         assert_eq!(trial.judged(), ["nvme nvme4 critical: replace part"]);
+        trial.seconds(300);
+        trial.line("Buffer I/O error on dev nvme4n1p1, logical block 789012, lost sync page read");
+        trial.line("EXT4-fs error (device nvme5n1p1): ext4_find_entry:1455: inode #2");
+        let drive = trial.stage.open().find(|of| of.rule == "nvme").unwrap().id;
+        let causes = |subject: &str| {
+            let of = trial.stage.open().find(|of| of.subject == subject).unwrap();
+            of.caused_by
+        };
+        assert_eq!((causes("nvme4n1p1"), causes("nvme5n1p1")), (drive, 0));
     }
 
     #[test]

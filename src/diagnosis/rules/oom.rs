@@ -24,7 +24,6 @@ pub(super) static RULE: Entry = Entry {
     settings: &[quiet(3600.0)],
     wants: LINES,
     consequence_of: &[
-        Relation::to("container_oom", Reach::Same, 30),
         Relation::to("container_limit", Reach::Same, 600),
         Relation::to("memory_low", Reach::Node, 600),
     ],
@@ -41,7 +40,9 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     };
     // Two lines tell of one kill.
     let process = seen.process.map_or_else(String::new, |process| process.to_string());
-    if kept.recent.has(&process, bench.now_ns(), SAME_KILL_NS) {
+    let known = |of: &str| kept.recent.has(&of.to_owned(), bench.now_ns(), SAME_KILL_NS);
+    // Older kernels name the group first, and the process in another line.
+    if known(&process) || of_group && known("") {
         return;
     }
     kept.recent.add(process.clone(), bench.now_ns(), SAME_KILL_NS);
@@ -65,6 +66,12 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
              memory (pinned buffers, swap space, CPU offload).",
             "If it grows without end, keep a heap profile before the next kill.",
         ]),
+        // The container's own count tells of the same kill, and names it.
+        by_product_of: match of_group {
+            true => vec![("container_oom", String::new())],
+            false => Vec::new(),
+        },
+        by_product_ns: 3 * SAME_KILL_NS,
         ..Conclusion::default()
     });
 }
@@ -92,6 +99,18 @@ mod tests {
         let mut trial = Trial::new();
         trial.line("oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/a,task=vllm,pid=12345,uid=0");
         trial.line(KILLED);
+        assert_eq!(trial.judged(), ["oom node1 error: change setting"]);
+        assert_eq!(trial.stage.open().next().unwrap().count, 1);
+    }
+
+    #[test]
+    fn the_lines_of_an_older_kernel_are_one_kill() {
+        let mut trial = Trial::new();
+        trial.line("Task in /kubepods/pod1 killed as a result of limit of /kubepods/pod1");
+        trial.line(
+            "Memory cgroup out of memory: Kill process 77 (vllm) score 1974 or sacrifice child",
+        );
+        trial.line("Task in /kubepods/pod1 waits");
         assert_eq!(trial.judged(), ["oom node1 error: change setting"]);
         assert_eq!(trial.stage.open().next().unwrap().count, 1);
     }

@@ -47,7 +47,7 @@ fn judge(heard: &Heard<'_>, kept: &mut Kept, bench: &mut Bench<'_>) {
     let Some(pci) = heard.seen.pci else { return };
     let (key, severity, action, text, cause) = match (heard.seen.what, heard.seen.detail) {
         (What::PcieError, Detail::Pcie { corrected: true, .. }) => {
-            let times = kept.recent.add(pci.to_string(), bench.now_ns(), HOUR_NS);
+            let times = kept.recent.add(pci.to_string(), heard.logged_ns(bench), HOUR_NS);
             if (times as f64) < bench.setting("corrected_per_hour") {
                 return;
             }

@@ -16,7 +16,7 @@ use crate::diagnosis::tables::{Architecture, workflow, xid};
 use crate::diagnosis::{
     Bench, Conclusion, Entry, Fact, Page, Rule, Setting, Subject, Wants, event_evidence,
 };
-use crate::schema::{Action, Event, EventKind, Health, Severity};
+use crate::schema::{Action, Device, Event, EventKind, Health, Severity};
 use faults::Faults;
 use programs::Programs;
 
@@ -104,7 +104,10 @@ struct Told<'a> {
 impl Rule for XidRule {
     fn fact(&mut self, fact: &Fact<'_>, bench: &mut Bench<'_>) {
         match fact {
-            Fact::Device(_) => self.names.forget(),
+            Fact::Device(device) => {
+                self.names.forget();
+                self.named(device);
+            }
             Fact::Event(event) if event.kind == EventKind::Xid => self.event(event, bench),
             Fact::Event(event) if event.kind == EventKind::KernelLine => {
                 if let Some(heard) = heard(fact, bench) {
@@ -134,6 +137,7 @@ impl XidRule {
                 self.boot(bench);
                 return;
             }
+            (What::GpuFirmware, _) => return self.firmware(heard, bench),
             (What::Xid | What::GpuLost, pci) => pci,
             _ => return,
         };
@@ -142,6 +146,29 @@ impl XidRule {
         let device = self.names.of(pci, bench).to_owned();
         let (seen, event, sure) = (&heard.seen, heard.event, heard.sure);
         self.told(&Told { device: &device, code, seen, event, sure }, bench);
+    }
+
+    /// A GPU's firmware gives no heartbeat. The line has the driver's own count
+    /// of GPUs, which need not be that of its library: the node is the subject.
+    fn firmware(&mut self, heard: &Heard<'_>, bench: &mut Bench<'_>) {
+        let unit = heard.seen.unit.unwrap_or_default();
+        let (node, quiet_ns) = (bench.node(), bench.setting_ns("device_quiet_s"));
+        let key = format!("heartbeat {unit}");
+        self.note(node.name, &key);
+        self.pace.raise(bench, node, &key, || Conclusion {
+            severity: Severity::Error,
+            text: format!("The firmware of GPU {unit}, as the driver counts, gives no heartbeat."),
+            cause: "Its GSP firmware hangs; calls into the driver soon hang with it.".into(),
+            confidence: 0.85 * heard.sure,
+            evidence: vec![event_evidence(heard.event)],
+            action: Action::ResetDevice,
+            steps: sentences(&workflow("RESET_GPU").1),
+            health: Health::Suspect,
+            quiet_ns,
+            by_product_of: vec![("xid", "119".to_owned()), ("xid", "120".to_owned())],
+            by_product_ns: follows::apart_ns(119),
+            ..Conclusion::default()
+        });
     }
 
     /// A trace event names an address, the driver's library a device.
@@ -227,6 +254,19 @@ impl XidRule {
         });
     }
 
+    /// What was noted under a device's address is the device's from here on.
+    fn named(&mut self, device: &Device) {
+        let Some(accelerator) = &device.accelerator else { return };
+        let Some((pci, _)) = Pci::leading(&accelerator.pci) else { return };
+        let address = pci.to_string();
+        if accelerator.parent.is_empty() && !device.name.is_empty() {
+            for key in self.keys.remove(&address).unwrap_or_default() {
+                self.note(&device.name, &key);
+            }
+            self.faults.named(&address, &device.name);
+        }
+    }
+
     fn note(&mut self, device: &str, key: &str) {
         if self.keys.get(device).is_some_and(|keys| keys.contains(key)) {
             return;
@@ -290,6 +330,7 @@ fn judged(of: &Told<'_>, architecture: Architecture, driver: Option<u32>) -> Con
     conclusion.health = health(&conclusion);
     if let Some(said) = of.seen.xid() {
         conclusion.by_product_of = follows::causes(of.code, said);
+        conclusion.by_product_ns = follows::apart_ns(of.code);
         refine(&mut conclusion, of.code, said, driver);
     }
     conclusion

@@ -116,6 +116,14 @@ impl Case {
             unconfirmed: false,
             simulated: links::is_simulated(of.known, subject),
         };
+        let events = conclusion.evidence.iter().filter(|fact| fact.event != 0 && fact.wall_ns != 0);
+        if let Some(first_ns) = events.map(|fact| fact.wall_ns).min() {
+            // It began when it happened, not when somebody first looked.
+            case.verdict.since_wall_ns = first_ns.min(of.at.wall_ns);
+            let age_ns = of.at.wall_ns.saturating_sub(first_ns);
+            case.since_ns = of.now_ns.saturating_sub(age_ns);
+            case.touched_ns = case.since_ns;
+        }
         case.verdict.severity = conclusion.severity;
         case.put(of, conclusion);
         case

@@ -3,9 +3,10 @@
 use crate::diagnosis::Subject;
 use crate::diagnosis::at::SECOND_NS;
 use crate::diagnosis::bench::Scene;
+use crate::diagnosis::facts::EngineFacts;
 use crate::diagnosis::known::Known;
 use crate::diagnosis::rule::Reach;
-use crate::schema::{Device, Engine, IMPACT_MAX, Verdict};
+use crate::schema::{Device, Engine, EngineDetails, IMPACT_MAX, Verdict};
 
 use super::{Case, Verdicts};
 
@@ -65,7 +66,8 @@ fn is_cause(of: &Scene<'_>, cause: &Case, effect: &Case) -> bool {
             *rule == from.rule
                 && (key.is_empty() || *key == cause.key)
                 && apart <= effect.by_product_ns
-                && from.subject == to.subject
+                // What is said of the whole node may be about one part of it.
+                && (from.subject == to.subject || to.subject_kind == "node")
         })
     };
     by_relation || by_product()
@@ -83,7 +85,7 @@ fn reaches(known: &Known, reach: Reach, from: &Verdict, to: &Verdict) -> bool {
 /// device and that device.
 fn linked(known: &Known, from: &Verdict, to: &Verdict) -> bool {
     let part = |whole: &str, part: &str| {
-        part.strip_prefix(whole).is_some_and(|rest| rest.starts_with('/'))
+        part.strip_prefix(whole).is_some_and(|rest| rest.starts_with('/') || is_namespace(rest))
     };
     if part(&from.subject, &to.subject) || part(&to.subject, &from.subject) {
         return true;
@@ -94,7 +96,7 @@ fn linked(known: &Known, from: &Verdict, to: &Verdict) -> bool {
             "engine" => known
                 .engines()
                 .filter(|(_, of)| of.engine.name == user.subject)
-                .any(|(_, of)| works_on(&of.engine, &facts.device)),
+                .any(|(_, of)| works_on(of, &facts.device)),
             "container" => known
                 .device_named(&user.subject)
                 .is_some_and(|(_, of)| container_works_on(&of.device, &facts.device)),
@@ -112,9 +114,24 @@ fn linked(known: &Known, from: &Verdict, to: &Verdict) -> bool {
     user(from, to) || user(to, from) || lives_in(from, to) || lives_in(to, from)
 }
 
-/// Whether an engine works on this accelerator, by process or container.
-pub(in crate::diagnosis) fn works_on(engine: &Engine, device: &Device) -> bool {
+/// Whether a disk's name goes on so behind the name of its NVMe drive:
+/// `nvme0n1p2` is on `nvme0`.
+fn is_namespace(rest: &str) -> bool {
+    rest.strip_prefix('n').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether an engine works on this accelerator: by process or container, or by
+/// what its agent found of its processes' ancestry.
+pub(in crate::diagnosis) fn works_on(of: &EngineFacts, device: &Device) -> bool {
     let Some(accelerator) = &device.accelerator else { return false };
+    let engine = &of.engine;
+    let by_agent = |of: &&EngineDetails| {
+        of.rank == EngineDetails::BY_AGENT && of.producer == EngineDetails::BY_AGENT
+    };
+    let mut found = of.details.iter().filter(by_agent).flat_map(|of| &of.devices);
+    if found.any(|of| of.device == device.name) {
+        return true;
+    }
     accelerator.processes.iter().any(|of| {
         (engine.process != 0 && of.process == engine.process)
             || (!engine.container.is_empty() && of.container == engine.container)
@@ -142,7 +159,7 @@ pub(super) fn impact(known: &Known, subject: Subject<'_>) -> Vec<String> {
             "node" | "interface" => true,
             "engine" => engine.name == subject.name,
             "container" => device.is_some_and(|device| in_container(engine, device)),
-            _ => device.is_some_and(|device| works_on(engine, device)),
+            _ => device.is_some_and(|device| works_on(of, device)),
         };
         if is_hit {
             note(&mut hit, format!("engine {}", engine.name));

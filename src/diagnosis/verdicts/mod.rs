@@ -14,6 +14,7 @@ use crate::schema::{Action, Severity, Verdict, VerdictState};
 
 mod case;
 mod links;
+mod naming;
 #[cfg(test)]
 mod tests;
 
@@ -59,10 +60,17 @@ impl Verdicts {
     ) {
         let id = verdict_id(&of.known.node, &of.rule.name, subject.name, key);
         let conclusion = weighed(of, conclusion);
+        let happened_ns = happened_ns(of, &conclusion);
+        let is_open = self.cases.get(&id).is_some_and(|case| case.is_open());
+        if conclusion.quiet_ns > 0 && of.now_ns - happened_ns >= conclusion.quiet_ns && !is_open {
+            // It was long over when it was heard of, as a line of yesterday.
+            return;
+        }
         if let Some(case) = self.cases.get_mut(&id) {
-            let back = !case.is_open();
+            let (back, before_ns) = (!case.is_open(), case.touched_ns);
             case.count(1);
             case.take(of, conclusion);
+            case.touched_ns = happened_ns.max(before_ns);
             self.relink(id, back, of);
             return;
         }
@@ -364,6 +372,14 @@ impl Verdicts {
         self.untaken.push_back(case.verdict.clone());
         self.changed = true;
     }
+}
+
+/// When what is concluded happened, by the stage's count: the newest event
+/// that it rests on may be from before anybody looked.
+fn happened_ns(of: &Scene<'_>, conclusion: &Conclusion) -> u64 {
+    let events = conclusion.evidence.iter().filter(|fact| fact.event != 0 && fact.wall_ns != 0);
+    let newest_ns = events.map(|fact| fact.wall_ns).max().unwrap_or(of.at.wall_ns);
+    of.now_ns.saturating_sub(of.at.wall_ns.saturating_sub(newest_ns))
 }
 
 /// The conclusion as the operator weighs it.

@@ -192,3 +192,25 @@ fn what_ends_by_itself_ends_after_its_quiet_time() {
     life.pass(1);
     assert_eq!(life.verdicts.open_cases().count(), 0);
 }
+
+#[test]
+fn what_happened_before_anybody_looked_began_then_and_is_not_told_when_it_is_long_over() {
+    let of_age = |age_s: u64| {
+        let mut life = Life::new();
+        life.now_s = 1_000_000;
+        let wall_ns = 1 + life.now_s - age_s;
+        let fact = crate::schema::Evidence {
+            text: "killed".into(),
+            event: 7,
+            wall_ns,
+            ..crate::schema::Evidence::default()
+        };
+        let quiet_ns = 600;
+        let conclusion = Conclusion { evidence: vec![fact], quiet_ns, ..Conclusion::default() };
+        life.act(|of, scene| of.raise(scene, Subject::device("gpu0"), "", conclusion));
+        life.verdicts.open_cases().next().map(|case| 1 + life.now_s - case.verdict.since_wall_ns)
+    };
+    assert_eq!(of_age(0), Some(0));
+    assert_eq!(of_age(599), Some(599));
+    assert_eq!(of_age(600), None);
+}

@@ -59,6 +59,15 @@ impl Faults {
         others.filter(|(_, codes)| ill(codes)).map(|(name, _)| name.as_str()).next()
     }
 
+    /// What was told of an address was told of this device.
+    pub(super) fn named(&mut self, address: &str, device: &str) {
+        if !self.devices.contains_key(device)
+            && let Some(codes) = self.devices.remove(address)
+        {
+            self.devices.insert(device.to_owned(), codes);
+        }
+    }
+
     /// What a device had is over.
     pub(super) fn forget(&mut self, device: &str) {
         self.devices.remove(device);

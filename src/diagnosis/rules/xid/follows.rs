@@ -1,6 +1,7 @@
 //! Which Xids only follow from others.
 
 use crate::diagnosis::lines::Xid;
+use crate::diagnosis::rules::line::SECOND_NS;
 use crate::diagnosis::tables::xid;
 use crate::schema::Severity;
 
@@ -26,12 +27,30 @@ pub(super) fn causes(code: u64, said: &Xid<'_>) -> Vec<(&'static str, String)> {
     match code {
         45 => of(&PRIMARY),
         43 => of(&[48, 79, 95, 94, 13, 31, 32, 69, 109, 119, 120]),
-        63 | 64 => of(&[48, 171, 94, 95]),
+        // That memory waits for a reset, or can not be replaced, stands until
+        // somebody acts; these only tell of the moment.
+        63 | 64 => {
+            let mut causes = of(&[48, 171, 94, 95]);
+            causes.push(("memory_wear", String::new()));
+            causes
+        }
+        119 | 120 => of(&[119, 120]),
         94 | 95 => of(&[48, 171, 172]),
         48 => of(&[144, 145, 146, 147]),
         171 | 172 => of(&[48]),
         137 | 108 => of(&[79, 48, 95, 74, 144, 145, 146, 149]),
         79 => vec![("pcie_aer", "fatal".to_owned()), ("pcie_aer", "contained".to_owned())],
         _ => Vec::new(),
+    }
+}
+
+/// How far from its cause such an Xid may come, ns.
+pub(super) const fn apart_ns(code: u64) -> u64 {
+    match code {
+        // The reading comes a period of its sampler later.
+        63 | 64 => 600 * SECOND_NS,
+        // The driver tries again and again to reach a firmware that hangs.
+        119 | 120 => 60 * SECOND_NS,
+        _ => 5 * SECOND_NS,
     }
 }

@@ -197,3 +197,43 @@ fn an_unknown_code_is_told_and_a_reset_ends_what_was() {
     let told = trial.told();
     assert!(told.iter().any(|of| of.state == VerdictState::Resolved && of.text.contains("Xid 62")));
 }
+
+#[test]
+fn a_firmware_without_a_heartbeat_is_told_once_and_follows_from_its_time_out() {
+    let silent =
+        "NVRM: GPU1 _kgspIsHeartbeatTimedOut: Heartbeat timed out, currentTimeMs 8 timeout 5200";
+    let mut trial = trial();
+    trial.line(silent);
+    trial.line("NVRM: GPU1 kgspHeartbeat: fine");
+    assert_eq!(trial.judged(), ["xid node1 error: reset device"]);
+    trial.seconds(20);
+    for code in ["119, Timeout after 6s of waiting for RPC response", "120, GSP task panic"] {
+        trial.line(&format!("NVRM: Xid (PCI:0000:11:00): {code}"));
+    }
+    let alone = trial.stage.open().filter(|of| of.caused_by == 0).count();
+    assert_eq!(alone, 1, "{:?}", trial.judged());
+}
+
+#[test]
+fn what_was_said_of_an_address_goes_over_to_the_device_that_stands_there() {
+    let lost = "NVRM: Xid (PCI:0000:11:00): 79, GPU has fallen off the bus.";
+    let mut trial = Trial::new();
+    trial.line(lost);
+    trial.line("NVRM: Xid (PCI:0000:11:00): 45, pid=1, name=a, Ch 00000010");
+    trial.device(&gpu(0));
+    assert!(trial.stage.open().all(|of| of.subject == "0000:11:00.0"), "it stands elsewhere");
+    trial.device(&gpu(1));
+    trial.line(lost);
+    let open: Vec<_> = trial.stage.open().cloned().collect();
+    assert_eq!(trial.judged(), ["xid gpu1 critical: drain and reboot node", "xid gpu1 info: none"]);
+    let of = |code: &str| open.iter().find(|of| of.text.contains(code)).unwrap();
+    assert_eq!((of("Xid 79").count, of("Xid 45").caused_by), (2, of("Xid 79").id));
+    assert!(of("Xid 79").text.starts_with("gpu1 "), "{}", of("Xid 79").text);
+    let told = trial.told();
+    let over: Vec<_> = told.iter().filter(|of| of.state == VerdictState::Resolved).collect();
+    assert_eq!(over.len(), 2);
+    assert!(over.iter().all(|of| open.iter().any(|on| on.id == of.caused_by)));
+    trial.event(EventKind::DeviceReturned, "gpu1", "it is back");
+    trial.seconds(1);
+    assert_eq!(trial.judged(), [""; 0]);
+}
