@@ -352,7 +352,15 @@ impl AscendRule {
                 }
                 None => Conclusion {
                     text: format!("The bus switch reports {named}, which no table knows."),
+                    cause: "A fault of the node's bus switch that is newer than the tables of \
+                            this version, or a line that was cut."
+                        .to_owned(),
                     confidence: 0.5,
+                    steps: vec![
+                        "Look the fault up in the vendor's list of bus switch alarms.".to_owned(),
+                        "See whether devices behind the switch lost links at the same time."
+                            .to_owned(),
+                    ],
                     ..Conclusion::default()
                 },
             };
