@@ -6,7 +6,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::shared::Configuration;
-use super::watch::{History, Screen, run_terminal};
+use super::watch::{History, Screen, Tab, run_terminal};
 use super::{TROUBLE, USAGE, log, signals};
 use crate::config::Plan;
 use crate::engine::samplers::accelerator::stand_in::{self, StandIn};
@@ -90,7 +90,7 @@ fn show(agent: &Agent, stop: &Stop) -> std::io::Result<()> {
     let sources = agent.sources();
     let mut history = History::new();
     let screen = |now_ns| Screen::collect(&sources, now_ns, clock::wall_ns(), &mut history);
-    run_terminal(screen, stop)
+    run_terminal(screen, Tab::Engines, stop)
 }
 
 fn start_demo(plan: &Plan, stop: &Stop) -> Result<std::thread::JoinHandle<()>, String> {

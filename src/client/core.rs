@@ -198,7 +198,11 @@ impl ViewCore {
             sender.clock.heard(head.publish_monotonic_ns, receipt_ns);
             self.shared.counters.trips_refused.add(1);
         }
-        Ok(self.take(&batch, receipt_ns))
+        let fed = self.take(&batch, receipt_ns);
+        if head.flags & BatchHead::LAST != 0 {
+            self.shared.board.standing.answered(head.node, request_sent_ns);
+        }
+        Ok(fed)
     }
 
     /// Takes a message whose steps are had from elsewhere: only its names,
@@ -258,6 +262,11 @@ impl ViewCore {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.shared.complete.load(Ordering::Acquire)
+    }
+
+    /// Whoever is heard from here on tells all verdicts that stand.
+    pub(super) fn begin_verdicts(&self) {
+        self.shared.board.standing.begin_anew();
     }
 
     /// What is read from shared memory is always whole.

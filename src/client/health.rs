@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::counts::Counters;
+use super::news::Told;
 use crate::schema::{Assessment, Health, name_hash};
 
 /// How well everything is that some judge spoke of. Swapped whole.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Healths {
-    engines: HashMap<u64, (u64, Health)>,
+    engines: HashMap<u64, (u64, Arc<Assessment>)>,
     others: HashMap<(u64, String, String), Arc<Assessment>>,
 }
 
@@ -29,8 +30,12 @@ impl Healths {
                 counters.names_refused.add(1);
                 return false;
             }
-            let said = (node, assessment.health);
-            return self.engines.insert(instance, said) != Some(said);
+            match self.engines.get(&instance) {
+                Some((of, known)) if *of == node && **known == assessment => return false,
+                _ => {}
+            }
+            self.engines.insert(instance, (node, Arc::new(assessment)));
+            return true;
         }
         let key = (node, assessment.subject_kind.clone(), assessment.subject.clone());
         match self.others.get(&key) {
@@ -58,7 +63,7 @@ impl Healths {
 
     /// How well an engine is; unknown where nobody judges it.
     pub(super) fn engine(&self, instance: u64) -> Health {
-        self.engines.get(&instance).map_or(Health::Unknown, |(_, health)| *health)
+        self.engines.get(&instance).map_or(Health::Unknown, |(_, said)| said.health)
     }
 
     /// Whether something speaks against an engine.
@@ -66,6 +71,21 @@ impl Healths {
         // The usual case, so that it costs nothing.
         !self.engines.is_empty()
             && !matches!(self.engine(instance), Health::Healthy | Health::Unknown)
+    }
+
+    /// Everything that was said, by kind and name.
+    pub(super) fn all(&self) -> Vec<Told<Arc<Assessment>>> {
+        let engines = self.engines.values().map(|(node, said)| (*node, said));
+        let others = self.others.iter().map(|((node, ..), said)| (*node, said));
+        let told = |(node, said): (u64, &Arc<Assessment>)| Told { node, what: Arc::clone(said) };
+        let mut all: Vec<_> = engines.chain(others).map(told).collect();
+        all.sort_by(|a, b| {
+            let place = |of: &Told<Arc<Assessment>>| {
+                (of.what.subject_kind.clone(), of.what.subject.clone(), of.node)
+            };
+            place(a).cmp(&place(b))
+        });
+        all
     }
 
     /// What the judge of `node` says of a device or of the node.

@@ -89,6 +89,7 @@ impl Agent {
                     (pause_ns, told) = (PAUSE_NS.0, false);
                     self.core.connected(monotonic_ns());
                     self.core.set_complete();
+                    self.core.begin_verdicts();
                     self.listen(&connection, stop, bell);
                     self.core.disconnected();
                 }

@@ -42,6 +42,7 @@ mod reservation;
 mod shared;
 mod state;
 mod tables;
+mod verdicts;
 mod view;
 
 pub use changes::{Change, Changes, What};
@@ -57,6 +58,7 @@ pub use pick::{Ask, Excluded, NoPick, Pick, Score, TOKENS_PER_REQUEST};
 pub use policy::{Policy, Treat};
 pub use reservation::Reservation;
 pub use state::{Patience, RankId, RankState};
+pub use verdicts::{OPEN_MAX, RESOLVED_MAX};
 pub use view::{Ranks, View};
 
 #[cfg(all(test, not(miri)))]

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::counts::Counters;
 use super::details::DetailsBoard;
 use super::health::Healths;
+use super::verdicts::Standing;
 use crate::schema::{BatchView, Device, Engine, Event, Verdict};
 
 /// Events and verdicts that a subscriber may leave unread; when full, the
@@ -40,6 +41,7 @@ pub(super) struct Board {
     pub(super) names: ArcSwap<Names>,
     pub(super) details: DetailsBoard,
     pub(super) health: ArcSwap<Healths>,
+    pub(super) standing: Standing,
     events: Fan<Told<Event>>,
     verdicts: Fan<Told<Verdict>>,
 }
@@ -155,6 +157,8 @@ impl News {
             self.tell_event(Told { node, what: event }, counters);
         }
         for verdict in batch.verdicts() {
+            let sender = (node, batch.head().incarnation);
+            self.board.standing.put(sender, verdict.clone(), receipt_ns, counters);
             self.tell_verdict(Told { node, what: verdict }, counters);
         }
     }
@@ -188,6 +192,7 @@ impl News {
         if self.names.nodes.remove(&node).is_some() {
             self.names.devices.retain(|(of, _), _| *of != node);
             self.publish();
+            self.board.standing.forget_node(node);
             self.health.forget_node(node);
             self.board.health.store(Arc::new(self.health.clone()));
         }

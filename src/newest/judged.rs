@@ -72,6 +72,20 @@ impl Judged {
         self.changed();
     }
 
+    /// Takes over what other judges hold, in place of what is here.
+    pub fn replace(
+        &self,
+        open: impl IntoIterator<Item = Arc<Verdict>>,
+        resolved: impl IntoIterator<Item = Arc<Verdict>>,
+    ) {
+        let mut shelf = self.shelf();
+        let by_id = open.into_iter().map(|verdict| (verdict.id, verdict));
+        shelf.open = by_id.take(OPEN_MAX).collect();
+        shelf.resolved = resolved.into_iter().take(RESOLVED_MAX).collect();
+        shelf.resolved.make_contiguous().reverse();
+        self.changed();
+    }
+
     /// Replaces all assessments; whether any is another.
     pub fn assess(&self, mut assessments: Vec<Assessment>) -> bool {
         if assessments.len() > ASSESSMENTS_MAX {
@@ -158,6 +172,17 @@ mod tests {
             judged.put(verdict(id, 2, VerdictState::Resolved));
         }
         assert_eq!(judged.resolved().len(), RESOLVED_MAX);
+    }
+
+    #[test]
+    fn what_others_hold_takes_the_place_of_all() {
+        let judged = Judged::default();
+        judged.put(verdict(1, 1, VerdictState::Open));
+        let of = |id, state| Arc::new(verdict(id, 1, state));
+        let over = [3, 4].map(|id| of(id, VerdictState::Resolved));
+        judged.replace([of(2, VerdictState::Open)], over);
+        let ids = |of: Vec<Arc<Verdict>>| of.iter().map(|of| of.id).collect::<Vec<_>>();
+        assert_eq!((ids(judged.open()), ids(judged.resolved())), (vec![2], vec![3, 4]));
     }
 
     #[test]

@@ -190,7 +190,9 @@ impl EvidenceEntry {
 }
 
 impl AssessmentEntry {
-    fn of(assessment: &Assessment) -> Self {
+    /// The assessment as JSON shows it.
+    #[must_use]
+    pub fn of(assessment: &Assessment) -> Self {
         Self {
             subject_kind: assessment.subject_kind.clone(),
             subject: assessment.subject.clone(),

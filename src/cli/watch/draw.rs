@@ -10,7 +10,7 @@ use super::gauges::{BUSY, LOAD};
 use super::screen::Screen;
 use super::text::{count, shown, span, width};
 use super::ui::{Place, Tab, Ui};
-use super::{containers, engines, events, health, host};
+use super::{accelerators, containers, detail, engines, events, health, host, verdicts};
 use crate::schema::{Severity, utc_text};
 use crate::web::{NatsState, SamplerState};
 
@@ -59,6 +59,8 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui) -> Place {
     let columns = body.width.into();
     let page = match ui.tab {
         Tab::Engines => engines::page(screen, ui, columns),
+        Tab::Devices => accelerators::page(screen, ui, columns),
+        Tab::Verdicts => verdicts::page(screen, ui, columns),
         Tab::Host => host::page(screen, columns),
         Tab::Containers => containers::page(screen, ui, columns),
         Tab::Events => events::page(screen, ui, columns),
@@ -66,8 +68,15 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui) -> Place {
     };
     let place = draw_page(frame, page, body, ui.place.scroll);
     frame.render_widget(footer(screen, ui, foot.width.into()), foot);
-    if ui.detail && ui.tab == Tab::Events {
-        events::draw_detail(frame, screen, ui, area);
+    let in_full = match ui.tab {
+        Tab::Events if ui.detail => events::detail(screen, ui).map(|said| (" Event · esc ", said)),
+        Tab::Verdicts if ui.detail => {
+            verdicts::detail(screen, ui).map(|said| (" Verdict · esc ", said))
+        }
+        _ => None,
+    };
+    if let Some((title, said)) = in_full {
+        detail::draw(frame, title, &said, area);
     }
     if ui.help {
         draw_help(frame, area);
@@ -137,32 +146,56 @@ fn notices(screen: &Screen) -> Vec<Line<'static>> {
     notices
 }
 
-/// The parts by key and title; by key alone where they do not fit, but for
-/// the one that is shown.
+/// How much room the parts' titles have.
+#[derive(Clone, Copy, PartialEq)]
+enum Room {
+    /// Titles, and how many there are of each.
+    Ample,
+    /// Titles, and what deserves a look.
+    Titles,
+    /// Keys, but for the part that is shown.
+    Keys,
+}
+
+/// The parts by key and title, as roomy as fits.
 fn tab_line(screen: &Screen, ui: &Ui, columns: usize) -> Line<'static> {
-    let line = |with_titles: bool| {
-        let mut spans = vec![Span::raw(" ")];
+    let line = |room: Room| {
+        let mut spans = vec![Span::raw(if room == Room::Titles { "" } else { " " })];
         for (at, tab) in Tab::ALL.into_iter().enumerate() {
             let chosen = tab == ui.tab;
-            let title = if with_titles || chosen { tab.title() } else { "" };
+            let title = if room != Room::Keys || chosen { tab.title() } else { "" };
             let text = format!(" {} {title} ", at + 1).replace("  ", " ");
             let look = Modifier::REVERSED | Modifier::BOLD;
             spans.push(Span::styled(text, if chosen { look } else { Modifier::empty() }));
-            if with_titles || chosen || tab == Tab::Health {
+            let counts = room == Room::Ample || room == Room::Keys && chosen;
+            if counts || matches!(tab, Tab::Verdicts | Tab::Health) {
                 spans.push(beside(screen, tab));
             }
-            spans.push(Span::raw(if with_titles { "  " } else { "" }));
+            spans.push(Span::raw(if room == Room::Ample { "  " } else { "" }));
         }
         Line::from(spans)
     };
-    let long = line(true);
-    if long.width() <= columns + 2 { long } else { line(false) }
+    let ample = line(Room::Ample);
+    if ample.width() <= columns + 2 {
+        return ample;
+    }
+    let titles = line(Room::Titles);
+    if titles.width() <= columns { titles } else { line(Room::Keys) }
 }
 
 /// What stands beside a part's title.
 fn beside(screen: &Screen, tab: Tab) -> Span<'static> {
+    let some = |number: usize, style| match number {
+        0 => Span::raw(""),
+        some => Span::styled(count(some as f64), style),
+    };
     match tab {
         Tab::Engines => Span::styled(count(screen.engines.len() as f64), QUIET),
+        Tab::Devices => some(screen.devices.len(), QUIET),
+        Tab::Verdicts => {
+            let gravest = screen.verdicts.iter().map(|verdict| verdict.severity).max();
+            some(screen.verdicts.len(), gravest.map_or(QUIET, events::severity_style))
+        }
         Tab::Containers => Span::styled(count(screen.containers.len() as f64), QUIET),
         Tab::Health if ill(screen) => Span::styled("!", BAD),
         _ => Span::raw(""),
@@ -211,7 +244,8 @@ fn keys_of(ui: &Ui) -> Vec<String> {
             };
             keys.extend([format!("f show: {least}"), "enter in full".into()]);
         }
-        Tab::Host | Tab::Health => {}
+        Tab::Verdicts => keys.push("enter in full".into()),
+        Tab::Devices | Tab::Host | Tab::Health => {}
     }
     if ui.tab.has_search() {
         let query = shown(&ui.query);
@@ -222,12 +256,13 @@ fn keys_of(ui: &Ui) -> Vec<String> {
 }
 
 const HELP: &[&str] = &[
-    "  1 2 3 4 5   engines, host, containers, events, health",
+    "  1 2 3 4     engines, devices, verdicts, host",
+    "  5 6 7       containers, events, health",
     "  tab ← →     next, previous",
     "  s           sort by the next column",
     "  f           events: all, warnings, errors",
     "  /           only rows with this in them; esc: all",
-    "  enter       an event in full",
+    "  enter       an event or a verdict in full",
     "  space       hold the screen, let it go on",
     "  ↑ ↓ PgUp PgDn Home End   scroll",
     "  ?  esc      this help, away with it",

@@ -3,12 +3,13 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::accelerators::colour;
 use super::container::short;
 use super::draw::{BAD, PLAIN, Page, QUIET, WARN};
 use super::screen::Screen;
 use super::text::{ABSENT, age, bar, count, duration, fit, percent, right, said, width};
 use super::ui::Ui;
-use crate::schema::{Field, Freshness};
+use crate::schema::{Field, Freshness, Health};
 use crate::web::{LatencyState, Quantiles, RankState};
 
 /// One column: its heading, its columns of text, from which width of the
@@ -24,12 +25,14 @@ struct Column {
 struct Row<'a> {
     rank: &'a RankState,
     latency: Option<&'a LatencyState>,
+    health: Option<Health>,
 }
 
 /// The columns after the engine's name, which takes what they leave.
 const COLUMNS: &[Column] = &[
     Column { title: "MODEL", columns: 28, from: 140, text: |row| fit(&row.rank.model, 28) },
     Column { title: "STATE", columns: 15, from: 0, text: |row| state(row.rank) },
+    Column { title: HEALTH, columns: 9, from: 100, text: |row| fit(health(row), 9) },
     Column { title: "  RUN", columns: 5, from: 0, text: |row| number(row, Field::Running) },
     Column { title: " WAIT", columns: 5, from: 0, text: |row| number(row, Field::Waiting) },
     Column { title: "KV CACHE", columns: 13, from: 72, text: |row| cache(row.rank) },
@@ -49,6 +52,9 @@ const COLUMNS: &[Column] = &[
 const TTFT: &str = "TTFT P50/P99";
 const TOKENS: &str = " ITL P50/P99";
 
+/// How well the engine is; a mark before its name where there is no room.
+const HEALTH: &str = "HEALTH";
+
 const NAME_COLUMNS_MIN: usize = 10;
 const NAME_COLUMNS_MAX: usize = 48;
 
@@ -67,7 +73,8 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
         let text = format!(" None of {} engines has this in it.", screen.engines.len());
         return Page::of(vec![Line::raw(text)]);
     }
-    let shown = shown(columns, !screen.latencies.is_empty());
+    let is_judged = ranks.iter().any(|rank| screen.engine_health(&rank.engine).is_some());
+    let shown = shown(columns, !screen.latencies.is_empty(), is_judged);
     let taken = taken(&shown);
     let name_columns = columns.saturating_sub(taken + 2).clamp(NAME_COLUMNS_MIN, NAME_COLUMNS_MAX);
     let mut heading = format!(" {}", fit("ENGINE", name_columns));
@@ -79,19 +86,24 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
     let shared = Shared::of(&screen.engines, name_columns);
     let rows = ranks
         .into_iter()
-        .map(|rank| Row { rank, latency: screen.latency(&rank.engine) })
+        .map(|rank| Row {
+            rank,
+            latency: screen.latency(&rank.engine),
+            health: screen.engine_health(&rank.engine),
+        })
         .map(|one| line(&one, &shared, &shown))
         .collect();
     Page { heading: vec![Line::styled(heading, QUIET)], ..Page::of(rows) }
 }
 
 /// The columns that a terminal has room for. Where no engine tells its times,
-/// none is left free for them.
-fn shown(columns: usize, has_times: bool) -> Vec<&'static Column> {
+/// none is left free for them; so where no judge says how well any is.
+fn shown(columns: usize, has_times: bool, is_judged: bool) -> Vec<&'static Column> {
     let is_time = |column: &&Column| column.title == TTFT || column.title == TOKENS;
     let mut shown: Vec<&Column> = COLUMNS
         .iter()
         .filter(|column| columns >= column.from && (has_times || !is_time(column)))
+        .filter(|column| is_judged || column.title != HEALTH)
         .collect();
     while has_times && taken(&shown) + 2 + NAME_COLUMNS_WANTED > columns {
         let last = shown.iter().enumerate().max_by_key(|(_, column)| column.from);
@@ -109,16 +121,21 @@ fn line(row: &Row<'_>, shared: &Shared, shown: &[&Column]) -> Line<'static> {
     let rank = row.rank;
     let style = style(rank.freshness);
     let mut spans = vec![Span::raw(" ")];
-    let name_columns = shared.columns;
+    let mut name_columns = shared.columns;
     let name = shared.left_out(rank);
     if rank.simulated {
         spans.push(Span::styled("SIM ", WARN.add_modifier(Modifier::BOLD)));
-        spans.push(Span::styled(fit(&name, name_columns.saturating_sub(4)), style));
-    } else {
-        spans.push(Span::styled(fit(&name, name_columns), style));
+        name_columns = name_columns.saturating_sub(4);
     }
+    let ill = row.health.filter(|of| !matches!(of, Health::Healthy | Health::Unknown));
+    if let Some(health) = ill {
+        spans.push(Span::styled("! ", colour(health).add_modifier(Modifier::BOLD)));
+        name_columns = name_columns.saturating_sub(2);
+    }
+    spans.push(Span::styled(fit(&name, name_columns), style));
     for column in shown {
         let text = fit(&right(&(column.text)(row), column.columns), column.columns);
+        let style = if column.title == HEALTH { row.health.map_or(style, colour) } else { style };
         spans.push(Span::styled(format!(" {text}"), style));
     }
     Line::from(spans)
@@ -202,6 +219,10 @@ const fn style(freshness: Freshness) -> Style {
 
 fn state(rank: &RankState) -> String {
     format!("{:6} {:8}", rank.freshness, rank.activity)
+}
+
+fn health(row: &Row<'_>) -> &'static str {
+    row.health.map_or(ABSENT, Health::name)
 }
 
 fn number(row: &Row<'_>, field: Field) -> String {

@@ -1,14 +1,11 @@
 //! What happened, the latest first, and one event in full.
 
-use ratatui::Frame;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::draw::{BAD, PLAIN, Page, QUIET, WARN};
 use super::screen::Screen;
-use super::text::{cut, fit, shown, wrapped};
+use super::text::{cut, fit, shown};
 use super::ui::{Place, Ui};
 use crate::schema::{Event, LogRecord, Severity, utc_text};
 
@@ -35,10 +32,10 @@ pub(super) fn wanted<'a>(screen: &'a Screen, ui: &Ui) -> Vec<&'a Event> {
 
 pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
     let events = wanted(screen, ui);
-    let Some(&event) = events.get(ui.place.row(&events)) else {
+    let Some(&event) = events.get(ui.place.row(&keys(&events))) else {
         return Page::of(vec![Line::raw(nothing(screen, ui))]);
     };
-    let chosen = ui.place.row(&events);
+    let chosen = ui.place.row(&keys(&events));
     let row = |(at, event): (usize, &&Event)| {
         let mark = if at == chosen { CHOSEN } else { ' ' };
         row(event, mark, screen.wall_ns, columns)
@@ -47,7 +44,7 @@ pub(super) fn page(screen: &Screen, ui: &Ui, columns: usize) -> Page {
     Page {
         heading: vec![heading(columns)],
         rows,
-        chosen: Some((chosen, Place::at_event(chosen, event))),
+        chosen: Some((chosen, Place::at_key(chosen, (event.id, event.wall_ns)))),
     }
 }
 
@@ -77,7 +74,7 @@ fn row(event: &Event, chosen: char, wall_ns: u64, columns: usize) -> Line<'stati
     let before = event.log.as_ref().is_some_and(|log| log.before_start);
     let mark = if before { BEFORE } else { ' ' };
     let mut spans = vec![Span::styled(format!("{chosen}{}{mark} ", time(event, wall_ns)), QUIET)];
-    let (style, mut left) = (style(event.severity), columns.saturating_sub(12));
+    let (style, mut left) = (severity_style(event.severity), columns.saturating_sub(12));
     if columns >= SEVERITY_FROM {
         spans.push(Span::styled(fit(event.severity.name(), 9), style));
         left = left.saturating_sub(9);
@@ -104,7 +101,8 @@ fn time(event: &Event, wall_ns: u64) -> String {
     if then[..10] == now[..10] { then[11..19].to_owned() } else { format!("{}   ", &then[5..10]) }
 }
 
-const fn style(severity: Severity) -> Style {
+/// The colour of a severity.
+pub(super) const fn severity_style(severity: Severity) -> Style {
     match severity {
         Severity::Info => PLAIN,
         Severity::Warning => WARN,
@@ -146,55 +144,31 @@ fn words(event: &Event) -> String {
     format!("{} {} {} {subject} {text}", severity.name(), kind.name(), source(event))
 }
 
-/// Draws the chosen event in full over `area`.
-pub(super) fn draw_detail(frame: &mut Frame<'_>, screen: &Screen, ui: &Ui, area: Rect) {
-    let events = wanted(screen, ui);
-    let Some(event) = events.get(ui.place.row(&events)) else {
-        return;
-    };
-    let columns = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 });
-    let mut lines = detail(event, columns.saturating_sub(4).into());
-    let fits = usize::from(area.height.saturating_sub(2));
-    if lines.len() > fits {
-        lines.truncate(fits);
-        lines.pop();
-        lines.push(Line::styled(" …", QUIET));
-    }
-    let rows = (lines.len() as u16 + 2).min(area.height);
-    let (x, y) = ((area.width - columns) / 2, (area.height - rows) / 2);
-    let at = Rect::new(area.x + x, area.y + y, columns, rows);
-    let block = Block::bordered().title(" Event · esc ");
-    frame.render_widget(Clear, at);
-    frame.render_widget(Paragraph::new(lines).block(block), at);
+/// What tells events apart.
+pub(super) fn keys(events: &[&Event]) -> Vec<(u64, u64)> {
+    events.iter().map(|event| (event.id, event.wall_ns)).collect()
 }
 
-fn detail(event: &Event, columns: usize) -> Vec<Line<'static>> {
-    const LABEL: usize = 11;
-    let mut lines = Vec::new();
-    let mut say = |label: &str, text: &str, style: Style| {
-        for (at, part) in wrapped(text, columns.saturating_sub(LABEL)).into_iter().enumerate() {
-            let label = fit(if at == 0 { label } else { "" }, LABEL);
-            let spans = vec![Span::styled(format!(" {label}"), QUIET), Span::styled(part, style)];
-            lines.push(Line::from(spans));
-        }
-    };
-    say("what", &event.text, PLAIN);
-    say("about", &event.subject, PLAIN);
-    say("time", &utc_text(event.wall_ns), PLAIN);
-    say("severity", event.severity.name(), style(event.severity));
-    say("kind", &event.kind.name().to_lowercase().replace('_', " "), PLAIN);
-    say("seen by", &event.source, PLAIN);
+/// The labelled lines of the chosen event in full.
+pub(super) fn detail(screen: &Screen, ui: &Ui) -> Option<Vec<(&'static str, String, Style)>> {
+    let events = wanted(screen, ui);
+    let event = events.get(ui.place.row(&keys(&events)))?;
+    let mut lines = vec![
+        ("what", event.text.clone(), PLAIN),
+        ("about", event.subject.clone(), PLAIN),
+        ("time", utc_text(event.wall_ns), PLAIN),
+        ("severity", event.severity.name().to_owned(), severity_style(event.severity)),
+        ("kind", event.kind.name().to_lowercase().replace('_', " "), PLAIN),
+        ("seen by", event.source.clone(), PLAIN),
+    ];
     for (label, number) in [("code", event.code), ("lost", event.lost)] {
         if number > 0 {
-            say(label, &number.to_string(), PLAIN);
+            lines.push((label, number.to_string(), PLAIN));
         }
     }
-    if let Some(log) = &event.log {
-        for (label, text) in log_words(log) {
-            say(label, &text, PLAIN);
-        }
-    }
-    lines
+    let log = event.log.iter().flat_map(|log| log_words(log));
+    lines.extend(log.map(|(label, text)| (label, text, PLAIN)));
+    Some(lines)
 }
 
 fn log_words(log: &LogRecord) -> Vec<(&'static str, String)> {

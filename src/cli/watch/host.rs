@@ -14,7 +14,7 @@ const BAR_COLUMNS: usize = 12;
 
 pub(super) fn page(screen: &Screen, columns: usize) -> Page {
     if screen.gauges.is_empty() && screen.hardware.is_empty() {
-        let text = " Nothing read yet; 5 shows how the samplers are.";
+        let text = " Nothing read yet; 7 shows how the samplers are.";
         return Page::of(vec![Line::raw(text)]);
     }
     let mut rows = cores(&screen.cores, columns);

@@ -2,11 +2,14 @@
 //!
 //! A [`Screen`] is all that there is to show, taken at one instant; drawing it
 //! is a pure function, so that tests hold every screen as text. The view
-//! judges nothing: it shows what samplers and engines said, how old that is,
-//! and what was lost.
+//! judges nothing: it shows what samplers, engines and the node's judge said, how
+//! old that is, and what was lost.
 
+mod accelerator;
+mod accelerators;
 mod container;
 mod containers;
+mod detail;
 mod devices;
 mod draw;
 mod engines;
@@ -26,8 +29,10 @@ mod terminal;
 mod tests;
 pub(super) mod text;
 mod ui;
+mod verdicts;
 pub(super) mod verb;
 
+pub use accelerator::Accelerator;
 pub use container::Container;
 pub use draw::draw;
 pub use gauges::Gauge;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::accelerator::Accelerator;
 use super::container::{Container, short};
 use super::containers;
 use super::engines::name;
@@ -9,9 +10,11 @@ use super::events::{origin, sentence};
 use super::hardware::{DeviceKind, Sign};
 use super::screen::Screen;
 use super::text::{ABSENT, age, count, duration, percent, said as or_absent, shown, span, width};
+use super::verdicts;
 use crate::schema::{Field, utc_text};
 use crate::web::{
-    EventState, HostState, LatencyState, NatsState, RankState, SamplerStatus, Status,
+    AssessmentEntry, EventState, HostState, LatencyState, NatsState, RankState, SamplerStatus,
+    Status, VerdictEntry,
 };
 
 /// Events in the plain form: the latest.
@@ -65,6 +68,19 @@ pub fn plain(screen: &Screen) -> String {
         let name = containers::name(container);
         lines.push(shown(&format!("container {name}: {}", containers::sentence(container))));
     }
+    for device in &screen.devices {
+        let (kind, name, text) = (&device.said.kind, device.name(), device.sentence());
+        lines.push(shown(&format!("device {kind} {name}: {text}")));
+    }
+    let open = screen.verdicts.iter().chain(&screen.verdicts_resolved);
+    lines.extend(open.map(|verdict| verdicts::line(verdict, screen.wall_ns)));
+    lines.extend(screen.assessments.iter().map(|of| {
+        let (kind, subject, health) = (&of.subject_kind, &of.subject, of.health.name());
+        shown(&format!(
+            "assessment {kind} {subject}: {health} since {}",
+            utc_text(of.since_wall_ns)
+        ))
+    }));
     let watched = screen.hardware.iter().filter(|kind| kind.watched > 0);
     lines.extend(watched.flat_map(device_lines));
     for sampler in &status.samplers {
@@ -157,7 +173,8 @@ fn cells(rank: &RankState) -> [String; HEADINGS.len()] {
 /// The screen as one line of JSON: `time`, `status`, `ranks`, `latencies`, `host`
 /// and `events`, each as the routes of `/v1` say it; and what is made of the
 /// readings of `host`, `containers` with their rates and engines, and
-/// `hardware` with what is not at rest.
+/// `hardware` with what is not at rest; `devices` with health and engines;
+/// `verdicts` that stand, `verdicts_resolved`, and `assessments`.
 #[must_use]
 pub fn json(screen: &Screen) -> String {
     #[derive(Serialize)]
@@ -170,6 +187,10 @@ pub fn json(screen: &Screen) -> String {
         host: &'a HostState,
         containers: &'a [Container],
         hardware: &'a [DeviceKind],
+        devices: &'a [Accelerator],
+        verdicts: Vec<VerdictEntry>,
+        verdicts_resolved: Vec<VerdictEntry>,
+        assessments: Vec<AssessmentEntry>,
         events: Vec<EventState>,
     }
     let told = Told {
@@ -181,6 +202,10 @@ pub fn json(screen: &Screen) -> String {
         host: &screen.host,
         containers: &screen.containers,
         hardware: &screen.hardware,
+        devices: &screen.devices,
+        verdicts: screen.verdicts.iter().map(|of| VerdictEntry::of(of)).collect(),
+        verdicts_resolved: screen.verdicts_resolved.iter().map(|of| VerdictEntry::of(of)).collect(),
+        assessments: screen.assessments.iter().map(AssessmentEntry::of).collect(),
         events: screen.events.iter().map(EventState::of).collect(),
     };
     serde_json::to_string(&told).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))

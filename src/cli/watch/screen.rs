@@ -1,10 +1,13 @@
 //! All that there is to show at one instant.
 
+use std::sync::Arc;
+
+use super::accelerator::{self, Accelerator};
 use super::container::{self, Container};
 use super::gauges::{self, Gauge};
 use super::hardware::{self, DeviceKind};
 use super::history::History;
-use crate::schema::Event;
+use crate::schema::{Assessment, Event, Health, Verdict};
 use crate::web::{HostState, LatencyState, RankState, Sources, Status};
 
 /// All that there is to show at one instant.
@@ -18,6 +21,14 @@ pub struct Screen {
     pub engines: Vec<RankState>,
     /// How long requests took, of every engine that tells it.
     pub latencies: Vec<LatencyState>,
+    /// The node's accelerators, the worst first.
+    pub devices: Vec<Accelerator>,
+    /// Verdicts that stand, the gravest first.
+    pub verdicts: Vec<Arc<Verdict>>,
+    /// Verdicts that are over, the latest first.
+    pub verdicts_resolved: Vec<Arc<Verdict>>,
+    /// How well each thing is.
+    pub assessments: Arc<[Assessment]>,
     /// The node's readings.
     pub host: HostState,
     /// The node's load, of what was read.
@@ -64,8 +75,13 @@ impl Screen {
         events.sort_by_key(|event| event.wall_ns);
         engines.sort_by(|a, b| a.place().cmp(&b.place()));
         history.take(&host, now_ns);
+        let judged = sources.names.judged();
         Self {
             wall_ns,
+            devices: accelerator::all(sources, now_ns),
+            verdicts: judged.open(),
+            verdicts_resolved: judged.resolved(),
+            assessments: judged.assessments(),
             status: (sources.status)(),
             containers: container::all(&host, history, &engines),
             hardware: hardware::all(&host, history),
@@ -82,7 +98,16 @@ impl Screen {
     /// Whether anything shown is made up.
     #[must_use]
     pub fn simulated(&self) -> bool {
-        self.status.simulated || self.engines.iter().any(|rank| rank.simulated)
+        self.status.simulated
+            || self.engines.iter().any(|rank| rank.simulated)
+            || self.devices.iter().any(|device| device.said.simulated)
+    }
+
+    /// How well an engine is, where a judge says it.
+    #[must_use]
+    pub fn engine_health(&self, engine: &str) -> Option<Health> {
+        let mut of_engines = self.assessments.iter().filter(|of| of.subject_kind == "engine");
+        of_engines.find(|of| of.subject == engine).map(|of| of.health)
     }
 
     /// How long this engine's requests took, where it tells.

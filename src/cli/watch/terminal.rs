@@ -9,7 +9,7 @@ use ratatui::crossterm::event::{self, Event};
 use super::draw::draw;
 use super::plain::plain;
 use super::screen::Screen;
-use super::ui::{Flow, Ui};
+use super::ui::{Flow, Tab, Ui};
 use crate::platform::clock::{self, SECOND_NS};
 use crate::platform::thread::Stop;
 
@@ -19,7 +19,7 @@ const PERIOD_NS: u64 = SECOND_NS / 4;
 /// How often `stop` is looked at, ns.
 const LOOK_NS: u64 = SECOND_NS / 20;
 
-/// Shows what `feed` gives for each instant until the person leaves or `stop`
+/// Shows what `feed` gives for each instant, `tab` at first, until the person leaves or `stop`
 /// is raised. Where the standard output is no terminal, plain lines come once
 /// a second instead, until `stop` or until nobody reads them.
 ///
@@ -29,9 +29,9 @@ const LOOK_NS: u64 = SECOND_NS / 20;
 /// # Errors
 ///
 /// When the terminal cannot be set up, written or read.
-pub fn run_terminal(feed: impl FnMut(u64) -> Screen, stop: &Stop) -> io::Result<()> {
+pub fn run_terminal(feed: impl FnMut(u64) -> Screen, tab: Tab, stop: &Stop) -> io::Result<()> {
     if io::stdout().is_terminal() && io::stdin().is_terminal() {
-        run_screen(&mut Raw::enter()?.terminal, feed, stop)
+        run_screen(&mut Raw::enter()?.terminal, feed, tab, stop)
     } else {
         run_lines(&mut io::stdout(), feed, stop)
     }
@@ -65,9 +65,10 @@ impl Drop for Raw {
 fn run_screen(
     terminal: &mut DefaultTerminal,
     mut feed: impl FnMut(u64) -> Screen,
+    tab: Tab,
     stop: &Stop,
 ) -> io::Result<()> {
-    let mut ui = Ui::default();
+    let mut ui = Ui { tab, ..Ui::default() };
     let mut held = None;
     while !stop.is_raised() {
         let now_ns = clock::monotonic_ns();

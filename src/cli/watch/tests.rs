@@ -1,5 +1,6 @@
 //! Every screen as text, and the keys.
 
+mod judged;
 mod senses;
 
 use std::path::Path;
@@ -482,7 +483,7 @@ fn keys_choose_sort_scroll_help_and_leave() {
         (KeyCode::Up, (Stay, Tab::Engines, Sort::Name, 20, false)),
         (KeyCode::PageUp, (Stay, Tab::Engines, Sort::Name, 10, false)),
         (KeyCode::Char('s'), (Stay, Tab::Engines, Sort::State, 0, false)),
-        (KeyCode::Char('4'), (Stay, Tab::Events, Sort::State, 0, false)),
+        (KeyCode::Char('6'), (Stay, Tab::Events, Sort::State, 0, false)),
         (KeyCode::PageDown, (Stay, Tab::Events, Sort::State, 0, false)),
         (KeyCode::Tab, (Stay, Tab::Health, Sort::State, 0, false)),
         (KeyCode::Right, (Stay, Tab::Engines, Sort::State, 0, false)),

@@ -3,7 +3,7 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::sort::{ContainerSort, Sort};
-use crate::schema::{Event, Severity};
+use crate::schema::Severity;
 
 /// Characters of a search; more are not taken.
 const QUERY_MAX: usize = 40;
@@ -28,7 +28,7 @@ pub struct Ui {
     pub typing: bool,
     /// Whether the help lies over it.
     pub help: bool,
-    /// Whether one event is shown in full.
+    /// Whether one row is shown in full.
     pub detail: bool,
     /// Whether the screen stays as it is.
     pub paused: bool,
@@ -39,13 +39,13 @@ pub struct Ui {
 /// How far a part is scrolled, as [`super::draw`] last found it possible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
-    /// Rows scrolled past; of events, the row that is chosen.
+    /// Rows scrolled past; of events and verdicts, the row that is chosen.
     pub scroll: usize,
     /// What `scroll` was when it was last drawn.
     drawn: usize,
-    /// The event that was chosen: it stays chosen while newer ones come. None
-    /// at the top, where the newest is.
-    event: Option<(u64, u64)>,
+    /// What tells the row that was chosen from others: it stays chosen while
+    /// newer ones come. None at the top, where the newest or gravest is.
+    key: Option<(u64, u64)>,
 }
 
 /// Parts of the screen.
@@ -54,6 +54,10 @@ pub enum Tab {
     /// Every rank.
     #[default]
     Engines,
+    /// Every accelerator.
+    Devices,
+    /// What is judged.
+    Verdicts,
     /// The node's load and its devices.
     Host,
     /// Every container.
@@ -75,14 +79,23 @@ pub enum Flow {
 
 impl Tab {
     /// Every part, in the order of its key.
-    pub const ALL: [Self; 5] =
-        [Self::Engines, Self::Host, Self::Containers, Self::Events, Self::Health];
+    pub const ALL: [Self; 7] = [
+        Self::Engines,
+        Self::Devices,
+        Self::Verdicts,
+        Self::Host,
+        Self::Containers,
+        Self::Events,
+        Self::Health,
+    ];
 
     /// Its title.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Engines => "Engines",
+            Self::Devices => "Devices",
+            Self::Verdicts => "Verdicts",
             Self::Host => "Host",
             Self::Containers => "Containers",
             Self::Events => "Events",
@@ -92,7 +105,12 @@ impl Tab {
 
     /// Whether its rows can be searched.
     pub(super) const fn has_search(self) -> bool {
-        matches!(self, Self::Engines | Self::Containers | Self::Events)
+        !matches!(self, Self::Host | Self::Health)
+    }
+
+    /// Whether one of its rows is chosen and can be shown in full.
+    pub(super) const fn has_detail(self) -> bool {
+        matches!(self, Self::Events | Self::Verdicts)
     }
 
     const fn moved(self, by: usize) -> Self {
@@ -104,27 +122,24 @@ impl Place {
     /// Scrolled past so many rows.
     #[must_use]
     pub const fn at(scroll: usize) -> Self {
-        Self { scroll, drawn: scroll, event: None }
+        Self { scroll, drawn: scroll, key: None }
     }
 
-    /// At this event, the one in row `scroll`.
-    pub(super) fn at_event(scroll: usize, event: &Event) -> Self {
-        let event = (scroll > 0).then_some((event.id, event.wall_ns));
-        Self { scroll, drawn: scroll, event }
+    /// At the row `scroll`, which this key tells from others.
+    pub(super) fn at_key(scroll: usize, key: (u64, u64)) -> Self {
+        Self { scroll, drawn: scroll, key: (scroll > 0).then_some(key) }
     }
 
-    /// The row among `events` that is chosen: the same event as when it was
-    /// last drawn, moved by what keys did since.
-    pub(super) fn row(&self, events: &[&Event]) -> usize {
-        let held = self
-            .event
-            .and_then(|held| events.iter().position(|event| (event.id, event.wall_ns) == held));
+    /// The row that is chosen among those with these keys: the same as when it
+    /// was last drawn, moved by what was pressed since.
+    pub(super) fn row(&self, keys: &[(u64, u64)]) -> usize {
+        let held = self.key.and_then(|held| keys.iter().position(|key| *key == held));
         let row = match held {
             Some(row) if self.scroll >= self.drawn => row.saturating_add(self.scroll - self.drawn),
             Some(row) => row.saturating_sub(self.drawn - self.scroll),
             None => self.scroll,
         };
-        row.min(events.len().saturating_sub(1))
+        row.min(keys.len().saturating_sub(1))
     }
 }
 
@@ -143,13 +158,13 @@ impl Ui {
             KeyCode::Char('?') => self.help = !self.help,
             KeyCode::Esc => self.escape(),
             KeyCode::Char(' ') => self.paused = !self.paused,
-            KeyCode::Char(digit @ '1'..='5') => self.show(Tab::ALL[digit as usize - '1' as usize]),
+            KeyCode::Char(digit @ '1'..='7') => self.show(Tab::ALL[digit as usize - '1' as usize]),
             KeyCode::Tab | KeyCode::Right => self.show(self.tab.moved(1)),
             KeyCode::BackTab | KeyCode::Left => self.show(self.tab.moved(Tab::ALL.len() - 1)),
             KeyCode::Char('s') => self.sort_next(),
             KeyCode::Char('f') if self.tab == Tab::Events => self.filter_next(),
             KeyCode::Char('/') if self.tab.has_search() => self.typing = true,
-            KeyCode::Enter if self.tab == Tab::Events => self.detail = !self.detail,
+            KeyCode::Enter if self.tab.has_detail() => self.detail = !self.detail,
             code => self.scroll_key(code),
         }
         Flow::Stay
@@ -186,7 +201,7 @@ impl Ui {
         self.place = Place::at(0);
     }
 
-    /// Takes away what lies on top: the help, the event, then the search.
+    /// Takes away what lies on top: the help, what is in full, then the search.
     fn escape(&mut self) {
         if self.help || self.detail {
             (self.help, self.detail) = (false, false);

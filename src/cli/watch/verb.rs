@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 
-use super::{History, Screen, json, plain, run_terminal};
+use super::accelerator::{self, Accelerator};
+use super::{History, Screen, Tab, json, plain, run_terminal};
 use crate::cli::{TROUBLE, say, signals};
 use crate::client::{Options, View};
 use crate::newest::{Names, ReadingTable, ReadingTableView};
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
-use crate::schema::{Event, Flag};
+use crate::schema::{Device, Event, Flag, Health, name_hash};
 use crate::web::{LossCount, NatsState, NatsStatus, Sources, Status};
 
 /// Events kept for the screen.
@@ -35,6 +36,14 @@ pub(in crate::cli) struct Arguments {
     /// The local agent's socket. Without it: where it usually is.
     #[arg(long, value_name = "PATH", env = "EAGLE_EYE_SOCKET")]
     socket: Option<PathBuf>,
+
+    /// Open on the accelerators.
+    #[arg(long)]
+    devices: bool,
+
+    /// Open on what is judged.
+    #[arg(long, conflicts_with = "devices")]
+    verdicts: bool,
 
     /// Print one look and leave: 0 when an engine or this host was seen, 1
     /// when nothing was.
@@ -75,7 +84,12 @@ pub(in crate::cli) fn main(arguments: &Arguments) -> u8 {
         }
         Ok(())
     } else {
-        run_terminal(|now_ns| watcher.screen(now_ns), &stop)
+        let tab = match arguments {
+            Arguments { devices: true, .. } => Tab::Devices,
+            Arguments { verdicts: true, .. } => Tab::Verdicts,
+            _ => Tab::Engines,
+        };
+        run_terminal(|now_ns| watcher.screen(now_ns), tab, &stop)
     };
     match shown {
         Ok(()) => 0,
@@ -139,6 +153,7 @@ impl Watcher {
 
     fn screen(&mut self, now_ns: u64) -> Screen {
         self.view.name_all(&self.names);
+        self.take_judged();
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         for told in self.told.try_iter() {
             events.push_back(told.what);
@@ -162,7 +177,51 @@ impl Watcher {
             }),
             report: Box::new(|_| String::new()),
         };
-        Screen::collect(&sources, now_ns, clock::wall_ns(), &mut self.history)
+        let mut screen = Screen::collect(&sources, now_ns, clock::wall_ns(), &mut self.history);
+        if self.over_nats {
+            screen.devices = self.devices_afar(now_ns);
+        }
+        screen
+    }
+
+    /// What the judges say, of every node that is watched.
+    fn take_judged(&self) {
+        let open = self.view.open_verdicts().into_iter().map(|told| told.what);
+        let resolved = self.view.resolved_verdicts().into_iter().map(|told| told.what);
+        self.names.judged().replace(open, resolved);
+        let told = self.view.assessments();
+        self.names.judged().assess(told.iter().map(|of| (*of.what).clone()).collect());
+    }
+
+    /// The accelerators of every node, with what is known of those under
+    /// engines.
+    fn devices_afar(&self, now_ns: u64) -> Vec<Accelerator> {
+        let of = |(node, device): &(u64, Arc<Device>)| {
+            let said = self.view.assessment(*node, "device", &device.name);
+            let name = self.view.node(*node);
+            let name = name.map_or_else(|| format!("{node:016x}"), |name| name.to_string());
+            let health = said.map_or(Health::Unknown, |said| said.health);
+            Some((*node, Accelerator::afar(&name, device, health)?))
+        };
+        let mut all: Vec<(u64, Accelerator)> = self.view.devices().iter().filter_map(of).collect();
+        for told in self.view.assessments() {
+            let (node, name) = (told.node, &told.what.subject);
+            if told.what.subject_kind != "engine" {
+                continue;
+            }
+            let Some(details) = self.view.details(name_hash(name)) else { continue };
+            for load in details.devices() {
+                let is_it = |(of, device): &&mut (u64, Accelerator)| {
+                    *of == node && device.said.name == load.device
+                };
+                if let Some((_, device)) = all.iter_mut().find(is_it) {
+                    device.take(name, load, now_ns);
+                }
+            }
+        }
+        let mut all: Vec<Accelerator> = all.into_iter().map(|(_, device)| device).collect();
+        accelerator::sort(&mut all);
+        all
     }
 
     fn status(&self, now_ns: u64) -> Status {

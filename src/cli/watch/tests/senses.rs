@@ -322,7 +322,7 @@ fn events_keep_what_was_chosen_while_newer_ones_come() {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| ui.place = draw(frame, &screen, ui)).unwrap();
         let events = events::wanted(&screen, ui);
-        events[ui.place.row(&events)].id
+        events[ui.place.row(&events::keys(&events))].id
     };
     let press = |ui: &mut Ui, code| _ = ui.key(KeyEvent::new(code, KeyModifiers::NONE));
     assert_eq!(show(&mut node, &mut ui), 8, "the newest");
