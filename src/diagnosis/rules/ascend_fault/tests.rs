@@ -137,4 +137,8 @@ fn a_bus_switch_has_its_own_codes() {
     assert_eq!(trial.judged(), ["ascend_fault node1 critical: contact vendor"]);
     trial.line("[WARN] switch fault [0x00f103b0,155907,na,na] Recover");
     assert_eq!(trial.judged(), [""; 0]);
+    trial.line("[WARN] switch fault [0x00f1ff09,155913,cpu,na] Assertion");
+    assert_eq!(trial.judged(), ["ascend_fault node1 warning: investigate"]);
+    let unknown = trial.stage.open().next().expect("it was just judged");
+    assert!(!unknown.cause.is_empty() && !unknown.steps.is_empty());
 }
