@@ -109,6 +109,13 @@ fn ill() -> Node {
             ..EngineDetails::default()
         });
     }
+    troubles().into_iter().for_each(|verdict| node.names.judged().put(verdict));
+    node
+}
+
+/// What their judge says: causes and what follows, in a ring too, silenced and
+/// over.
+fn troubles() -> [Verdict; 9] {
     let fallen = Verdict {
         cause: "The device stopped answering on the PCIe bus.".to_owned(),
         action: Action::RebootNode,
@@ -148,7 +155,7 @@ fn ill() -> Node {
         state: VerdictState::Resolved,
         ..verdict(9, Severity::Error, "nvme0", "The disk did not answer.")
     };
-    for of in [
+    [
         fallen,
         hot,
         silenced,
@@ -159,10 +166,7 @@ fn ill() -> Node {
         caused(11, 12, Severity::Info, "a", "Caused by the other."),
         caused(12, 11, Severity::Info, "b", "Caused by the first."),
         caused(13, 99, Severity::Info, "c", "Its cause is not here."),
-    ] {
-        node.names.judged().put(of);
-    }
-    node
+    ]
 }
 
 #[test]
