@@ -34,9 +34,12 @@ pub(super) const WAITING_MAX: usize = 4096;
 /// Events handed on in one go before the journal is synced.
 const GROUP_MAX: usize = 256;
 
-/// The longest wait between two looks at what was not acknowledged, and at the
-/// stop flag; a leaving agent wakes the desk with a fact that says nothing.
+/// The longest wait between two looks at the stop flag; a leaving agent wakes
+/// the desk with a fact that says nothing.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often what waits in the journal is offered again.
+const CATCH_UP: Duration = Duration::from_millis(200);
 
 /// The latest events, for pages and terminals. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +102,9 @@ struct State {
     next_number: u64,
     /// Messages handed to NATS and not acknowledged.
     under_way: HashMap<u64, Sequence>,
+    /// Older messages wait in the journal to be handed on: newer ones queue
+    /// behind them, since the last word on a thing must come last.
+    behind: bool,
     retry_ns: u64,
 }
 
@@ -113,7 +119,9 @@ struct Message {
 /// Works until asked to stop, then writes down what is left.
 pub(super) fn run(desk: Desk, stop: &Stop) {
     let next_number = desk.incarnation;
+    let left = desk.journal.as_ref().is_some_and(|of| of.unacknowledged().next().is_some());
     let mut state = State {
+        behind: left && desk.deliver.is_some(),
         desk,
         writer: BatchWriter::default(),
         next_number,
@@ -168,7 +176,7 @@ impl State {
         if let Some(judge) = &self.desk.judge {
             select.recv(judge.woken());
         }
-        let _ = select.ready_timeout(LOOK);
+        let _ = select.ready_timeout(if self.behind { CATCH_UP } else { LOOK });
     }
 
     /// An event and its source's cursor become durable in the same sync.
@@ -241,10 +249,16 @@ impl State {
             }
             return;
         };
-        if deliver(*kind, *number, bytes.clone())
-            && let Some(sequence) = *sequence
-        {
-            self.under_way.insert(*number, sequence);
+        // What the journal could not take is sent now or never.
+        if self.behind && sequence.is_some() {
+            return;
+        }
+        match (deliver(*kind, *number, bytes.clone()), *sequence) {
+            (true, Some(sequence)) => {
+                self.under_way.insert(*number, sequence);
+            }
+            (false, Some(_)) => self.behind = true,
+            (_, None) => {}
         }
     }
 
@@ -253,6 +267,7 @@ impl State {
     fn settle(&mut self) {
         for outcome in self.desk.outcomes.try_iter() {
             let sequence = self.under_way.remove(&outcome.number);
+            self.behind |= !outcome.kept && sequence.is_some();
             if let (true, Some(sequence), Some(journal)) =
                 (outcome.kept, sequence, &mut self.desk.journal)
             {
@@ -261,27 +276,32 @@ impl State {
         }
     }
 
-    /// Offers again what was never acknowledged: after a restart of this
-    /// agent, of NATS, or of the way between.
+    /// Offers again, in its order, what was never acknowledged: after a restart
+    /// of this agent, of NATS, or of the way between.
     fn retry(&mut self) {
-        const RETRY_NS: u64 = clock::SECOND_NS;
         let now_ns = clock::monotonic_ns();
         let (Some(deliver), Some(journal)) = (&mut self.desk.deliver, &self.desk.journal) else {
             return;
         };
-        if now_ns < self.retry_ns {
+        if !self.behind || now_ns < self.retry_ns {
             return;
         }
-        self.retry_ns = now_ns + RETRY_NS;
-        for kept in journal.unacknowledged().take(GROUP_MAX) {
+        self.retry_ns = now_ns + CATCH_UP.as_nanos() as u64;
+        let (under_way, mut offered) = (&mut self.under_way, 0);
+        for kept in journal.unacknowledged() {
             let Some(number) = number_of(&kept) else { continue };
-            if self.under_way.contains_key(&number) {
+            if under_way.contains_key(&number) {
                 continue;
             }
-            if deliver(kept.kind, number, Bytes::copy_from_slice(kept.payload)) {
-                self.under_way.insert(number, kept.sequence);
+            if offered == GROUP_MAX
+                || !deliver(kept.kind, number, Bytes::copy_from_slice(kept.payload))
+            {
+                return;
             }
+            offered += 1;
+            under_way.insert(number, kept.sequence);
         }
+        self.behind = false;
     }
 
     fn sync(&mut self) {

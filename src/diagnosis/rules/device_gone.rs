@@ -1,10 +1,12 @@
 //! An accelerator is not found any more.
 
+use std::collections::BTreeMap;
+
 use crate::diagnosis::{
-    Bench, Conclusion, Entry, Fact, Page, Reach, Relation, Rule, Subject, Wants, event_evidence,
-    told_evidence,
+    Bench, Conclusion, DEVICES_MAX, Entry, Fact, Page, Reach, Relation, Rule, Subject, Wants,
+    event_evidence, told_evidence,
 };
-use crate::schema::{Action, DeviceState, EventKind, Evidence, Health, Severity};
+use crate::schema::{Accelerator, Action, DeviceState, EventKind, Evidence, Health, Severity};
 
 /// What the family knows of this rule.
 pub(super) static RULE: Entry = Entry {
@@ -32,12 +34,22 @@ pub(super) static RULE: Entry = Entry {
         Relation::to("ascend_fault", Reach::Same, 60),
     ],
     follows_driver: true,
-    open: || Box::new(DeviceGone),
+    open: || Box::new(DeviceGone::default()),
 };
 
-/// Remembers nothing: what is open says it all.
-#[derive(Debug)]
-struct DeviceGone;
+#[derive(Debug, Default)]
+struct DeviceGone {
+    /// When a device was last said to be back, by its name: a description that
+    /// is older may come after that event.
+    returned: BTreeMap<String, u64>,
+}
+
+impl DeviceGone {
+    fn is_overtaken(&self, device: &str, accelerator: &Accelerator) -> bool {
+        let since_ns = accelerator.state_since_wall_ns;
+        self.returned.get(device).is_some_and(|returned_ns| since_ns <= *returned_ns)
+    }
+}
 
 impl Rule for DeviceGone {
     fn fact(&mut self, fact: &Fact<'_>, bench: &mut Bench<'_>) {
@@ -46,6 +58,9 @@ impl Rule for DeviceGone {
                 let Some(accelerator) = &device.accelerator else { return };
                 let subject = Subject::of(device);
                 if accelerator.state == DeviceState::Gone {
+                    if self.is_overtaken(&device.name, accelerator) {
+                        return;
+                    }
                     let wall_ns = bench.at().wall_ns;
                     let told = "its state is gone".to_owned();
                     let evidence = vec![told_evidence(wall_ns, &device.name, told)];
@@ -57,9 +72,13 @@ impl Rule for DeviceGone {
                 }
             }
             Fact::Event(event) if event.kind == EventKind::DeviceReturned => {
+                if self.returned.len() < DEVICES_MAX {
+                    self.returned.insert(event.subject.clone(), event.wall_ns);
+                }
                 bench.clear(Subject::device(&event.subject), "");
             }
             Fact::Event(event) => {
+                self.returned.remove(&event.subject);
                 let evidence = vec![event_evidence(event)];
                 bench.hold(Subject::device(&event.subject), "", Severity::Critical, || {
                     conclusion(&event.subject, evidence)
@@ -106,6 +125,22 @@ mod tests {
         assert_eq!(told.len(), 1, "{told:?}");
         trial.device(&gpu(0));
         assert_eq!(trial.told()[0].state, VerdictState::Resolved);
+    }
+
+    #[test]
+    fn a_description_from_before_its_return_is_overtaken() {
+        let mut trial = Trial::new();
+        let mut device = gpu(0);
+        device.accelerator.as_mut().expect("a GPU").state = DeviceState::Gone;
+        device.accelerator.as_mut().expect("a GPU").state_since_wall_ns = 1;
+        trial.event(EventKind::DeviceGone, "gpu0", "GPU is lost");
+        trial.event(EventKind::DeviceReturned, "gpu0", "GPU is back");
+        trial.device(&device);
+        trial.seconds(2);
+        assert_eq!(trial.open(), Vec::<String>::new());
+        device.accelerator.as_mut().expect("a GPU").state_since_wall_ns = u64::MAX;
+        trial.device(&device);
+        assert_eq!(trial.open(), ["device_gone gpu0"]);
     }
 
     #[test]
