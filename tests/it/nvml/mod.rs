@@ -361,9 +361,7 @@ fn an_agent_with_gpus_only_is_whole() {
     eventually("its Xid is shown", || {
         devices = page(port, "/v1/devices");
         let has_xid = |event: &serde_json::Value| event["code"] == 48 && event["source"] == "nvml";
-        devices["devices"][0]["events"]
-            .as_array()
-            .is_some_and(|events| events.iter().any(has_xid))
+        devices["devices"][0]["events"].as_array().is_some_and(|events| events.iter().any(has_xid))
     });
     let gpu = &devices["devices"][1];
     assert_eq!((&gpu["name"], &gpu["simulated"]), (&"gpu1".into(), &true.into()));
