@@ -350,20 +350,24 @@ fn an_agent_with_gpus_only_is_whole() {
     let mut arguments = vec!["--set", &library];
     off.iter().for_each(|set| arguments.extend(["--set", set]));
     let mut agent = Running::serving(port, &arguments);
-    let mut devices = serde_json::Value::Null;
+    // In whichever order their threads were first.
+    let named = |name: &str| {
+        let page = page(port, "/v1/devices");
+        let mut all = page["devices"].as_array().into_iter().flatten();
+        all.find(|device| device["name"] == name).cloned().unwrap_or_default()
+    };
+    let mut gpu = serde_json::Value::Null;
     eventually("GPUs are shown", || {
         assert!(agent.is_running(), "{}", agent.log());
-        devices = page(port, "/v1/devices");
-        devices["devices"][1]["readings"]["accelerator_temperature_celsius"]["value"] == 71.0
+        gpu = named("gpu1");
+        gpu["readings"]["accelerator_temperature_celsius"]["value"] == 71.0
     });
     // What happened before the library was loaded is nobody's to tell.
     stand_in::play(&path, &format!("{scenario}event gpu0 8 48\n")).expect("it can be written");
     eventually("its Xid is shown", || {
-        devices = page(port, "/v1/devices");
         let has_xid = |event: &serde_json::Value| event["code"] == 48 && event["source"] == "nvml";
-        devices["devices"][0]["events"].as_array().is_some_and(|events| events.iter().any(has_xid))
+        named("gpu0")["events"].as_array().is_some_and(|events| events.iter().any(has_xid))
     });
-    let gpu = &devices["devices"][1];
     assert_eq!((&gpu["name"], &gpu["simulated"]), (&"gpu1".into(), &true.into()));
     assert_eq!(gpu["absent"]["accelerator_fan_ratio"], "not supported");
     assert_eq!(gpu["state"], "present");
