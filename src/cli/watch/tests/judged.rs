@@ -109,6 +109,15 @@ fn ill() -> Node {
             ..EngineDetails::default()
         });
     }
+    for of in verdicts_of_all_kinds() {
+        node.names.judged().put(of);
+    }
+    node
+}
+
+/// A cause with consequences, one that is silenced, one that is over, causes in
+/// a ring, and texts that are hostile.
+fn verdicts_of_all_kinds() -> [Verdict; 9] {
     let fallen = Verdict {
         cause: "The device stopped answering on the PCIe bus.".to_owned(),
         action: Action::RebootNode,
@@ -148,7 +157,7 @@ fn ill() -> Node {
         state: VerdictState::Resolved,
         ..verdict(9, Severity::Error, "nvme0", "The disk did not answer.")
     };
-    for of in [
+    [
         fallen,
         hot,
         silenced,
@@ -159,10 +168,7 @@ fn ill() -> Node {
         caused(11, 12, Severity::Info, "a", "Caused by the other."),
         caused(12, 11, Severity::Info, "b", "Caused by the first."),
         caused(13, 99, Severity::Info, "c", "Its cause is not here."),
-    ] {
-        node.names.judged().put(of);
-    }
-    node
+    ]
 }
 
 #[test]
