@@ -171,7 +171,9 @@ fn tab_line(screen: &Screen, ui: &Ui, columns: usize) -> Line<'static> {
             if counts || matches!(tab, Tab::Verdicts | Tab::Health) {
                 spans.push(beside(screen, tab));
             }
-            spans.push(Span::raw(if room == Room::Ample { "  " } else { "" }));
+            let is_counted = room == Room::Titles && tab == Tab::Verdicts;
+            let gap = if is_counted && !screen.verdicts.is_empty() { " " } else { "" };
+            spans.push(Span::raw(if room == Room::Ample { "  " } else { gap }));
         }
         Line::from(spans)
     };

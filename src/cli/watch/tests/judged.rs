@@ -109,13 +109,15 @@ fn ill() -> Node {
             ..EngineDetails::default()
         });
     }
-    troubles().into_iter().for_each(|verdict| node.names.judged().put(verdict));
+    for of in verdicts_of_all_kinds() {
+        node.names.judged().put(of);
+    }
     node
 }
 
-/// What their judge says: causes and what follows, in a ring too, silenced and
-/// over.
-fn troubles() -> [Verdict; 9] {
+/// A cause with consequences, one that is silenced, one that is over, causes in
+/// a ring, and texts that are hostile.
+fn verdicts_of_all_kinds() -> [Verdict; 9] {
     let fallen = Verdict {
         cause: "The device stopped answering on the PCIe bus.".to_owned(),
         action: Action::RebootNode,
