@@ -48,6 +48,17 @@ pub fn offered() -> Option<&'static Path> {
     PROGRAM.get().map(PathBuf::as_path)
 }
 
+/// How long to wait after the `failures`-th failure in a row before the next
+/// child: not at all after the first, counted from 0, then growing from `least`
+/// to `most`, ns.
+#[must_use]
+pub fn growing_pause_ns(failures: u32, least_ns: u64, most_ns: u64) -> u64 {
+    match failures {
+        0 => 0,
+        failures => (least_ns << (failures - 1).min(10)).min(most_ns),
+    }
+}
+
 /// A running child whose records have `BYTES` bytes. Killed when dropped.
 #[derive(Debug)]
 pub struct Child<const BYTES: usize> {

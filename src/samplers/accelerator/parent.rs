@@ -17,7 +17,7 @@ use super::fleet::{Fleet, Place};
 use super::hung::HungList;
 use super::record::{LIBRARY, Message};
 use super::serving::{Said, Serving};
-use crate::platform::child::Leaving;
+use crate::platform::child::{Leaving, growing_pause_ns};
 use crate::platform::clock::{self, MILLISECOND_NS, SECOND_NS};
 use crate::platform::poll::Bell;
 use crate::platform::thread::Stop;
@@ -434,10 +434,7 @@ impl Pace {
     /// A child that failed is replaced at once the first time, and after a
     /// growing pause from then on.
     fn failed(&mut self, now_ns: u64) {
-        let pause_ns = match self.failures {
-            0 => 0,
-            failures => (PAUSE_NS_MIN << (failures - 1).min(10)).min(PAUSE_NS_MAX),
-        };
+        let pause_ns = growing_pause_ns(self.failures, PAUSE_NS_MIN, PAUSE_NS_MAX);
         self.start_at_ns = now_ns.saturating_add(pause_ns);
         self.failures = self.failures.saturating_add(1);
     }
