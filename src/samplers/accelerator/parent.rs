@@ -187,12 +187,16 @@ impl Accelerators {
     fn judge(&mut self, serving: Serving, facts: &mut dyn Facts) {
         let now_ns = clock::monotonic_ns();
         let pause_ns = self.deadline_ns.saturating_mul(TRIAL_DEADLINES);
-        for (number, busy) in serving.busy(now_ns, self.deadline_ns) {
-            if let Ok(name) = self.fleet.root_of(number)
-                && self.hung.add(&name, busy.since_ns, now_ns, pause_ns)
-            {
-                self.fleet.hang(&name, &busy.call, busy.since_ns, now_ns, facts);
-            }
+        // Only the one that began first hangs for sure: the others may wait
+        // behind it, and the next child, without it, will tell.
+        let hanging = serving.busy(now_ns, self.deadline_ns);
+        let first = hanging
+            .filter_map(|(number, busy)| Some((self.fleet.root_of(number).ok()?, busy)))
+            .min_by_key(|(_, busy)| busy.since_ns);
+        if let Some((name, busy)) = first
+            && self.hung.add(&name, busy.since_ns, now_ns, pause_ns)
+        {
+            self.fleet.hang(&name, &busy.call, busy.since_ns, now_ns, facts);
         }
         self.judge_library(&serving, now_ns, facts);
         let roots = |least_ns| {
